@@ -196,10 +196,6 @@ impl Call {
         &self.0.arguments
     }
 
-    pub(crate) fn text_limit(&self) -> usize {
-        self.0.text_limit
-    }
-
     /// Makes the call stop; the first reason stays.
     pub(crate) fn stop(&self, why: Stop) {
         let _ = self.0.stop.set(why);

@@ -31,6 +31,7 @@
 //! assert_eq!(service().unwrap().tool_names().collect::<Vec<_>>(), ["greet"]);
 //! ```
 
+mod beside;
 mod call;
 mod caller;
 mod changes;
@@ -40,6 +41,8 @@ mod core;
 mod direct;
 mod erase;
 mod error;
+mod host;
+mod http;
 mod listen;
 mod manifest;
 mod meter;
@@ -49,8 +52,11 @@ mod plan;
 mod reply;
 mod schema;
 mod seal;
+mod serve;
 mod server;
 mod service;
+mod session_era;
+mod stdio;
 mod tool;
 mod voice;
 mod wire_out;
@@ -65,6 +71,7 @@ pub use crate::check::LIST_TOKENS;
 pub use crate::core::Rules;
 pub use crate::direct::{Called, Direct};
 pub use crate::error::ToolError;
+pub use crate::host::{Host, RenderMetrics};
 pub use crate::manifest::{Manifest, ManifestError, Policy};
 pub use crate::offer::{
     Body, Completing, CompletionOf, Content, Message, Prompt, PromptArguments, Resources, Template,
@@ -72,5 +79,7 @@ pub use crate::offer::{
 pub use crate::plan::{Approval, Confirm, Plan, Planned, Proposed};
 pub use crate::reply::{Block, Link, Page, Reply, Truncated};
 pub use crate::seal::{SealKey, SealKeyError};
+pub use crate::serve::{KitError, Running, serve};
 pub use crate::service::{Builder, Service, ServiceFault};
+pub use crate::stdio::{StdioError, serve_streams};
 pub use crate::tool::{Annotations, Tool};

@@ -4,7 +4,7 @@
 //! come back instead of giving up. The session era has a connection to be notified on only over stdio; over HTTP our
 //! instances keep no sessions, and the gateway listens for its clients in the stateless way.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rmcp::RoleServer;
 use rmcp::model::{ResourceUpdatedNotificationParam, ServerCapabilities, SubscriptionFilter};
@@ -155,9 +155,4 @@ async fn tell(peer: Peer<RoleServer>, mut listening: Listening) {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A fresh set of subscriptions for one connection.
-pub(crate) fn local() -> Arc<Local> {
-    Arc::new(Local::default())
 }

@@ -122,7 +122,9 @@ impl Spent {
     fn spend(&self, plan: u128, now: u64) -> bool {
         let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         spent.retain(|_, until| *until > now);
-        spent.insert(plan, now + PLAN_TTL.as_secs()).is_none()
+        let first = !spent.contains_key(&plan);
+        spent.entry(plan).or_insert(now + PLAN_TTL.as_secs());
+        first
     }
 }
 

@@ -197,6 +197,6 @@ mod tests {
     fn a_recursive_result_finds_its_definition_at_the_root() {
         let schema = output::<Tree>();
         assert!(schema["$defs"]["Tree"].is_object(), "{schema:?}");
-        assert_eq!(schema["properties"]["data"]["$ref"], "#/$defs/Tree");
+        assert_eq!(schema["properties"]["data"]["properties"]["children"]["items"]["$ref"], "#/$defs/Tree");
     }
 }

@@ -292,8 +292,9 @@ mod tests {
         assert_eq!(open(Purpose::Plan, to, 100), Err(Unfit::Expired));
         assert_eq!(open(Purpose::Question, to, 1), Err(Unfit::Unknown));
         assert_eq!(open(Purpose::Plan, Bound { tool: "grep", ..to }, 1), Err(Unfit::OtherTool));
-        assert_eq!(open(Purpose::Plan, Bound { arguments: &json!({}), ..to }, 1), Err(Unfit::OtherArguments));
-        assert_eq!(open(Purpose::Plan, Bound { caller: &Caller::local("b"), ..to }, 1), Err(Unfit::Unknown));
+        let (other_caller, other_arguments) = (Caller::local("b"), json!({}));
+        assert_eq!(open(Purpose::Plan, Bound { arguments: &other_arguments, ..to }, 1), Err(Unfit::OtherArguments));
+        assert_eq!(open(Purpose::Plan, Bound { caller: &other_caller, ..to }, 1), Err(Unfit::Unknown));
         let other = Sealer::new(&SealKey::from_bytes([7; 32]), "files").unwrap();
         assert_eq!(other.open::<i32>(Purpose::Plan, to, 1, &token), Err(Unfit::Unknown));
     }

@@ -93,10 +93,6 @@ impl Service {
     pub fn tool_names(&self) -> impl Iterator<Item = &'static str> {
         self.tools.iter().map(|entry| entry.tool.name)
     }
-
-    pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
-        self.by_name.get(name).map(|index| &self.tools[*index])
-    }
 }
 
 /// Collects what a service offers; see [`Service::build`].

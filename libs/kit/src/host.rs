@@ -1,0 +1,51 @@
+//! Where and under which rules a service runs, and `serve`: service + host → a running instance.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::core::Rules;
+use crate::seal::SealKey;
+
+/// Renders the metrics of the process for `GET /metrics`.
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The place of one instance.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Host {
+    /// Where the mesh connects. Without an identity only a loopback address is accepted. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// A second, plain listener for health and metrics alone, for probes that hold no certificate.
+    pub admin: Option<SocketAddr>,
+    /// Seals cursors and plans. Instances of one service should share it.
+    pub seal_key: SealKey,
+    /// Which instance of the service this is: `mcp-<name>-<instance>` in the registry.
+    pub instance: u32,
+    /// What the operator allows.
+    pub rules: Rules,
+    /// Bytes of a request's body.
+    pub body_limit: usize,
+    /// Origins of browsers that may connect without the gateway; none by default.
+    pub origins: Vec<String>,
+    /// Connections at once; more wait.
+    pub connections: usize,
+    /// What `GET /metrics` answers; 404 without it.
+    pub metrics: Option<RenderMetrics>,
+}
+
+impl Host {
+    /// A host with the defaults of a development machine.
+    pub fn new(listen: SocketAddr, seal_key: SealKey) -> Self {
+        Self {
+            listen,
+            admin: None,
+            seal_key,
+            instance: 1,
+            rules: Rules::default(),
+            body_limit: 4 * 1024 * 1024,
+            origins: Vec::new(),
+            connections: 4_096,
+            metrics: None,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! An instance ends in order: not ready, subscriptions done, calls finished, tasks joined, nothing left.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::net::TcpStream;
+use weft_kit::serve;
+
+use crate::harness::{Client, Events, call, host, modern_headers, request, served, soon};
+use crate::rack::Rack;
+
+#[tokio::test]
+async fn a_call_in_flight_finishes_and_the_port_closes() {
+    let rack = Rack::new();
+    let running = served(&rack).await;
+    let address = running.address();
+    let mut client = Client::open(address).await;
+    let mut waiting = rack.waiting.subscribe();
+    let call =
+        tokio::spawn(async move { client.modern_with(&call("wait", json!({})), &[("weft-deadline-ms", "400")]).await });
+    soon("the call", waiting.wait_for(|waiting| *waiting == 1)).await.unwrap();
+    soon("the end", running.shutdown(Duration::from_secs(5))).await;
+    let (status, answer) = call.await.unwrap();
+    assert_eq!((status, &answer["result"]["structuredContent"]["error"]["code"]), (200, &json!("deadline_exceeded")));
+    assert!(TcpStream::connect(address).await.is_err());
+    assert_eq!(rack.tasks_ended.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_outlasts_the_grace_is_halted_with_an_answer() {
+    let rack = Rack::new();
+    let running = served(&rack).await;
+    let mut client = Client::open(running.address()).await;
+    let mut waiting = rack.waiting.subscribe();
+    let call = tokio::spawn(async move { client.modern(&call("wait", json!({}))).await });
+    soon("the call", waiting.wait_for(|waiting| *waiting == 1)).await.unwrap();
+    soon("the end", running.shutdown(Duration::from_millis(50))).await;
+    let (_, answer) = call.await.unwrap();
+    let error = &answer["result"]["structuredContent"]["error"];
+    assert_eq!((&error["code"], &error["retryable"]), (&json!("unavailable"), &json!(true)), "{answer}");
+}
+
+#[tokio::test]
+async fn a_subscription_ends_with_a_result() {
+    let rack = Rack::new();
+    let running = served(&rack).await;
+    let mut client = Client::open(running.address()).await;
+    let message = request("subscriptions/listen", json!({"notifications": {"resourcesListChanged": true}}));
+    let headers = modern_headers(&message);
+    let mut events = Events::of(client.send(&message, &headers).await);
+    let acknowledged = soon("the acknowledgement", events.next()).await.unwrap();
+    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    let end = tokio::spawn(async move { running.shutdown(Duration::from_secs(5)).await });
+    let last = soon("the result", events.next()).await.unwrap();
+    assert_eq!((&last["id"], &last["result"]["resultType"]), (&json!(1), &json!("complete")), "{last}");
+    assert!(events.next().await.is_none());
+    soon("the end", end).await.unwrap();
+}
+
+#[tokio::test]
+async fn health_is_told_on_both_listeners_and_metrics_where_there_are_some() {
+    let mut host = host();
+    host.admin = Some("127.0.0.1:0".parse().unwrap());
+    host.metrics = Some(std::sync::Arc::new(|| "weft_up 1\n".to_owned()));
+    let running = serve(Rack::new().service(), host).await.unwrap();
+    let admin = running.admin().unwrap();
+    for address in [running.address(), admin] {
+        let mut client = Client::open(address).await;
+        assert_eq!(client.get("/live").await, (200, "live\n".into()));
+        assert_eq!(client.get("/ready").await, (200, "ready\n".into()));
+        assert_eq!(client.get("/health").await, (200, "{\"service\":\"rack\",\"state\":\"ready\"}\n".into()));
+        assert_eq!(client.get("/metrics").await, (200, "weft_up 1\n".into()));
+    }
+    let response = Client::open(admin).await.send(&call("list", json!({})), &[]).await;
+    assert_eq!(response.status(), 404, "no tools on the admin listener");
+}
