@@ -1,1 +1,130 @@
-//! Not written yet.
+//! Who a process is and how it proves that: certificates, SPIFFE names, rotation. The one home of rustls.
+//!
+//! TLS 1.3 only, both sides always with a certificate, peers recognised by the SPIFFE URI in theirs and never by host name.
+//! An [`Identity`] follows its source: each handshake uses the certificate of that moment, and no connection is dropped
+//! when it changes.
+
+use std::{path::PathBuf, sync::Arc};
+
+mod dev;
+mod files;
+mod handshake;
+mod verify;
+
+pub use dev::DevCa;
+pub use files::Files;
+pub use handshake::{Acceptor, Connector, PeerId};
+
+use arc_swap::ArcSwap;
+use rustls::{RootCertStore, sign::CertifiedKey};
+
+/// Why an identity cannot be had, or a peer was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A file of the identity cannot be used.
+    #[error("cannot use {path:?}: {why}")]
+    File {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// A certificate could not be made.
+    #[error("cannot make a certificate: {0}")]
+    Issue(String),
+    /// The peer does not speak TLS at all.
+    #[error("the peer speaks plain text; it must connect with mutual TLS")]
+    PlainText,
+    /// The peer's certificate is out of its time, or ours is to the peer.
+    #[error("the certificate has expired or is not valid yet; check the clocks and the rotation")]
+    Expired,
+    /// The peer's certificate comes from an authority we do not know, or the peer does not know ours.
+    #[error("the certificate is not signed by the mesh's authority")]
+    Foreign,
+    /// The peer proved to be somebody else.
+    #[error("the peer is {found:?}, which is not expected here")]
+    WrongName {
+        /// The name it proved.
+        found: String,
+    },
+    /// The handshake failed otherwise.
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(String),
+}
+
+impl IdentityError {
+    /// The value of the metric label `reason`.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "file",
+            Self::Issue(_) => "issue",
+            Self::PlainText => "plain_text",
+            Self::Expired => "expired",
+            Self::Foreign => "foreign",
+            Self::WrongName { .. } => "wrong_name",
+            Self::Handshake(_) => "handshake",
+        }
+    }
+}
+
+/// Who may connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peers {
+    /// Anyone of our trust domain.
+    TrustDomain,
+    /// Only these SPIFFE URIs.
+    Only(Vec<String>),
+}
+
+/// What is presented and what is trusted, at one moment.
+#[derive(Debug)]
+pub(crate) struct Material {
+    pub(crate) key: Arc<CertifiedKey>,
+    pub(crate) roots: Arc<RootCertStore>,
+    pub(crate) spiffe_id: String,
+}
+
+/// Gives the material of now, renewing it when it is due.
+pub(crate) trait Source: Send + Sync {
+    /// The present material; an old one stays in use while a new one cannot be had.
+    fn current(&self) -> Arc<Material>;
+}
+
+/// One workload's identity.
+#[derive(Clone)]
+pub struct Identity {
+    source: Arc<dyn Source>,
+    connector: Arc<ArcSwap<handshake::Cached>>,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Identity").field(&self.spiffe_id()).finish()
+    }
+}
+
+impl Identity {
+    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
+        Self { source, connector: Arc::new(ArcSwap::from_pointee(handshake::Cached::default())) }
+    }
+
+    /// The name in the certificate, `spiffe://<trust domain>/svc/<name>`.
+    pub fn spiffe_id(&self) -> String {
+        self.source.current().spiffe_id.clone()
+    }
+
+    /// The server's side of handshakes; ALPN offers `h2` and `http/1.1`.
+    pub fn acceptor(&self, allow: Peers) -> Acceptor {
+        Acceptor::new(Arc::clone(&self.source), allow)
+    }
+
+    /// The client's side of handshakes.
+    pub fn connector(&self) -> Connector {
+        Connector::new(Arc::clone(&self.source), Arc::clone(&self.connector))
+    }
+}
+
+/// The trust domain of a SPIFFE URI (SPIFFE-ID section 2).
+pub(crate) fn trust_domain(spiffe_id: &str) -> Option<&str> {
+    spiffe_id.strip_prefix("spiffe://")?.split('/').next().filter(|domain| !domain.is_empty())
+}

@@ -1,0 +1,166 @@
+//! The check of a peer's certificate: signed by our authority, in its time, and carrying an expected SPIFFE URI.
+//!
+//! webpki checks the chain; the name check replaces its host names, because instances come and go at addresses that mean
+//! nothing (X.509-SVID section 5.2: exactly one URI SAN).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::{
+        ParsedCertificate,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+
+use crate::{Peers, trust_domain};
+
+/// The SPIFFE URI of a certificate: its only URI SAN.
+pub(crate) fn spiffe_id(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let names = parsed.subject_alternative_name().ok()??;
+    let mut uris = names.value.general_names.iter().filter_map(|name| match name {
+        x509_parser::extensions::GeneralName::URI(uri) => Some((*uri).to_owned()),
+        _ => None,
+    });
+    match (uris.next(), uris.next()) {
+        (Some(uri), None) if trust_domain(&uri).is_some() => Some(uri),
+        _ => None,
+    }
+}
+
+/// The name that a peer proved and that was not expected, for the error that tells of it.
+pub(crate) type Unexpected = Arc<Mutex<Option<String>>>;
+
+/// Checks peers of either side.
+#[derive(Debug)]
+pub(crate) struct SpiffeVerifier {
+    pub(crate) roots: Arc<RootCertStore>,
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) allow: Allow,
+    pub(crate) unexpected: Unexpected,
+}
+
+/// Whom a verifier lets through.
+#[derive(Debug, Clone)]
+pub(crate) enum Allow {
+    /// Anyone of this trust domain.
+    Domain(String),
+    /// These names.
+    Names(Arc<[String]>),
+}
+
+impl Allow {
+    pub(crate) fn of(peers: &Peers, own: &str) -> Self {
+        match peers {
+            Peers::TrustDomain => Self::Domain(trust_domain(own).unwrap_or_default().to_owned()),
+            Peers::Only(names) => Self::Names(names.clone().into()),
+        }
+    }
+
+    fn admits(&self, name: &str) -> bool {
+        match self {
+            Self::Domain(domain) => trust_domain(name) == Some(domain),
+            Self::Names(names) => names.iter().any(|known| known == name),
+        }
+    }
+}
+
+impl SpiffeVerifier {
+    fn check(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        rustls::client::verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            &self.roots,
+            intermediates,
+            now,
+            self.provider.signature_verification_algorithms.all,
+        )?;
+        let name = spiffe_id(certificate).unwrap_or_default();
+        if self.allow.admits(&name) {
+            return Ok(());
+        }
+        *self.unexpected.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
+        Err(Error::InvalidCertificate(rustls::CertificateError::NotValidForName))
+    }
+}
+
+impl ServerCertVerifier for SpiffeVerifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.check(certificate, intermediates, now).map(|()| ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("only TLS 1.3 is spoken here".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl ClientCertVerifier for SpiffeVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.check(certificate, intermediates, now).map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("only TLS 1.3 is spoken here".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
