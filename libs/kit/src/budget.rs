@@ -48,7 +48,7 @@ impl Budget {
         if self.admit(text.len()) {
             return text;
         }
-        let cut = text.floor_char_boundary(self.left());
+        let cut = (0..=self.left()).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         self.used += cut;
         self.omitted -= cut as u64;
         &text[..cut]

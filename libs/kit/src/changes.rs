@@ -104,13 +104,9 @@ impl Drop for Listening {
         let uris = std::mem::take(&mut self.uris);
         self.interest.send_modify(|interest| {
             for uri in uris {
-                if let Some(count) = interest.get_mut(&uri) {
-                    *count -= 1;
-                    if *count == 0 {
-                        interest.remove(&uri);
-                    }
-                }
+                interest.entry(uri).and_modify(|count| *count -= 1);
             }
+            interest.retain(|_, count| *count > 0);
         });
     }
 }

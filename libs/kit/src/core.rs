@@ -97,7 +97,7 @@ pub(crate) enum Found<'c> {
 
 impl Core {
     pub(crate) fn new(service: Service, rules: Rules, key: &SealKey) -> Result<Self, SealKeyError> {
-        let name = service.manifest.name.as_str();
+        let name = service.manifest.name();
         let sealer = Sealer::new(key, name)?;
         let blocking = Arc::new(Semaphore::new(rules.blocking.clamp(1, 4_096)));
         Ok(Self {

@@ -1,7 +1,10 @@
 //! Where and under which rules a service runs, and `serve`: service + host → a running instance.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+
+use weft_identity::{Identity, Peers};
+use weft_mesh::Register;
 
 use crate::core::Rules;
 use crate::seal::SealKey;
@@ -11,12 +14,22 @@ pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// The place of one instance.
 #[derive(Clone)]
-#[non_exhaustive]
 pub struct Host {
     /// Where the mesh connects. Without an identity only a loopback address is accepted. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// A second, plain listener for health and metrics alone, for probes that hold no certificate.
     pub admin: Option<SocketAddr>,
+    /// How the instance proves itself, and demands proof of its peers; plain HTTP on loopback without it.
+    pub identity: Option<Identity>,
+    /// Who may connect. Peers named here one by one are gateways: their `weft-*` headers are believed. Peers of
+    /// [`Peers::TrustDomain`] may call, but only for themselves.
+    pub gateway: Peers,
+    /// Where others reach `listen` when it is not one address (`0.0.0.0`): the address that is announced.
+    pub advertise: Option<IpAddr>,
+    /// Where the instance is announced; nowhere without it.
+    pub register: Option<Arc<dyn Register>>,
+    /// Where it runs, for zone preference.
+    pub zone: Option<String>,
     /// Seals cursors and plans. Instances of one service should share it.
     pub seal_key: SealKey,
     /// Which instance of the service this is: `mcp-<name>-<instance>` in the registry.
@@ -39,6 +52,11 @@ impl Host {
         Self {
             listen,
             admin: None,
+            identity: None,
+            gateway: Peers::Only(Vec::new()),
+            advertise: None,
+            register: None,
+            zone: None,
             seal_key,
             instance: 1,
             rules: Rules::default(),

@@ -50,7 +50,7 @@ pub(crate) struct Peer {
 }
 
 impl Site {
-    pub(crate) fn new(core: &Arc<Core>, host: &Host, guarded_by_tls: bool, sever: CancellationToken) -> Self {
+    pub(crate) fn new(core: &Arc<Core>, host: &Host, sever: CancellationToken) -> Self {
         let config = StreamableHttpServerConfig::default()
             .with_json_response(true)
             .with_legacy_session_mode(false)
@@ -59,23 +59,28 @@ impl Site {
             .enforce_origin_validation()
             .with_cancellation_token(sever);
         // A foreign page that rebinds a name to us holds no certificate; without TLS the name itself is the check.
-        let config = if guarded_by_tls {
+        let config = if host.identity.is_some() {
             config.disable_allowed_hosts()
         } else {
             let own = host.listen.ip().to_string();
             config.with_allowed_hosts(["localhost", "127.0.0.1", "::1", &own])
         };
-        let server = Server { core: Arc::clone(core), local: None };
-        let sdk = StreamableHttpService::new(move || Ok(server.clone()), Arc::default(), config);
+        let one = Server { core: Arc::clone(core), local: None };
+        let sdk = StreamableHttpService::new(move || Ok(one.clone()), Arc::default(), config);
         Self {
             sdk,
-            name: core.service.manifest.name.clone(),
+            name: core.service.manifest.name().to_owned(),
             namespace: core.rules.namespace.clone(),
             body_limit: host.body_limit,
             metrics: host.metrics.clone(),
             ready: AtomicBool::new(false),
             session_era: SessionEra::default(),
         }
+    }
+
+    /// The service's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether new calls are welcome.
@@ -131,7 +136,7 @@ impl Site {
             return plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large or broke off\n");
         };
         let body = body.to_bytes();
-        let session = parts.headers.get("mcp-session-id").map(|id| id.as_bytes().to_vec()).unwrap_or_default();
+        let session = parts.headers.get("mcp-session-id").map_or(&[][..], |id| id.as_bytes());
         let glance = self.session_era.look(&arrived.caller.id, session, &body);
         let mut request = Request::from_parts(parts, Full::new(body));
         if glance.stateless {

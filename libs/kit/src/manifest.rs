@@ -1,13 +1,15 @@
 //! `service.toml` → what the mesh must know of a service before it runs: name, port, balancing, the URI schemes it owns.
 
 use serde::Deserialize;
+use weft_mesh::ServiceId;
 
 /// The checked content of a `service.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// `[a-z0-9-]{1,16}`: the first half of every tool name in the mesh.
-    pub name: String,
+    #[serde(rename = "name")]
+    pub id: ServiceId,
     /// A name for people.
     pub title: String,
     /// What the service is for, one sentence.
@@ -52,22 +54,20 @@ pub enum ManifestError {
     /// Not the expected TOML.
     #[error("service.toml: {0}")]
     Syntax(#[from] toml::de::Error),
-    /// A name that the mesh cannot carry.
-    #[error("service.toml: name `{0}` must be 1 to 16 of a-z, 0-9 and -")]
-    Name(String),
     /// Not a URI scheme.
     #[error("service.toml: `{0}` is no URI scheme: write it in lower case and without `:`")]
     Scheme(String),
 }
 
 impl Manifest {
+    /// The service's name as text.
+    pub fn name(&self) -> &str {
+        self.id.as_ref()
+    }
+
     /// Parses and checks the text of a `service.toml`.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         let manifest: Self = toml::from_str(text)?;
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if !(1..=16).contains(&manifest.name.len()) || !manifest.name.bytes().all(fits) {
-            return Err(ManifestError::Name(manifest.name));
-        }
         if let Some(odd) = manifest.schemes.iter().find(|scheme| !is_scheme(scheme)) {
             return Err(ManifestError::Scheme(odd.clone()));
         }
@@ -92,12 +92,13 @@ mod tests {
     #[test]
     fn a_small_manifest_is_enough() {
         let manifest = Manifest::parse(GOOD).unwrap();
-        assert_eq!((manifest.name.as_str(), manifest.policy), ("echo", Policy::RoundRobin));
+        assert_eq!((manifest.name(), manifest.policy), ("echo", Policy::RoundRobin));
     }
 
     #[test]
     fn names_and_schemes_that_the_mesh_cannot_carry_are_refused() {
-        assert!(matches!(Manifest::parse(&GOOD.replace("'echo'", "'my_echo'")), Err(ManifestError::Name(_))));
+        let fault = Manifest::parse(&GOOD.replace("'echo'", "'my_echo'")).unwrap_err().to_string();
+        assert!(fault.contains("my_echo") && fault.contains("a-z"), "{fault}");
         let scheme = format!("{GOOD}schemes = ['File:']\n");
         assert!(matches!(Manifest::parse(&scheme), Err(ManifestError::Scheme(_))));
         assert!(matches!(Manifest::parse(&format!("{GOOD}colour = 1\n")), Err(ManifestError::Syntax(_))));

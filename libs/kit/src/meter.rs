@@ -1,8 +1,8 @@
 //! The numbers of one tool. Handles are looked up when the service is built, never per call.
 
-use std::time::Duration;
-
 use metrics::{Counter, Histogram, counter, histogram};
+
+use weft_telemetry::names;
 
 /// How a call ended, as a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,26 +18,22 @@ pub(crate) enum Ended {
 pub(crate) struct Meter {
     calls: [Counter; 4],
     bytes: Histogram,
-    seconds: Histogram,
     truncated: Counter,
 }
 
 impl Meter {
     pub(crate) fn new(service: &str, tool: &'static str) -> Self {
+        let service = service.to_owned();
         let calls = ["ok", "error", "cancelled", "deadline"].map(|outcome| {
-            counter!("weft_service_calls_total", "service" => service.to_owned(), "tool" => tool, "outcome" => outcome)
+            counter!(names::SERVICE_CALLS.name, "service" => service.clone(), "tool" => tool, "outcome" => outcome)
         });
-        Self {
-            calls,
-            bytes: histogram!("weft_service_result_bytes", "service" => service.to_owned(), "tool" => tool),
-            seconds: histogram!("weft_service_call_seconds", "service" => service.to_owned(), "tool" => tool),
-            truncated: counter!("weft_service_truncated_total", "service" => service.to_owned(), "tool" => tool),
-        }
+        let bytes = histogram!(names::SERVICE_RESULT_BYTES.name, "service" => service.clone(), "tool" => tool);
+        let truncated = counter!(names::SERVICE_TRUNCATED.name, "service" => service, "tool" => tool);
+        Self { calls, bytes, truncated }
     }
 
-    pub(crate) fn count(&self, ended: Ended, took: Duration) {
+    pub(crate) fn count(&self, ended: Ended) {
         self.calls[ended as usize].increment(1);
-        self.seconds.record(took.as_secs_f64());
     }
 
     #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]

@@ -84,22 +84,22 @@ pub(crate) async fn tool(
     let enveloped = acted.and_then(|acted| match acted {
         Acted::Question { summary, state } => Ok(Err(Answer::Question { summary, state })),
         Acted::Done(produced) => {
-            let origin = Origin { service: &core.service.manifest.name, took, text_limit: entry.tool.text_limit };
-            wire_out::envelope(produced, &origin).map(Ok)
+            let origin = Origin { service: core.service.manifest.name(), took, text_limit: entry.tool.text_limit };
+            wire_out::envelope(*produced, &origin).map(Ok)
         }
     });
     match enveloped {
         Ok(Ok(enveloped)) => {
-            meter.count(Ended::Ok, took);
+            meter.count(Ended::Ok);
             meter.result(enveloped.bytes, enveloped.truncated);
             Answer::Result(enveloped.result)
         }
         Ok(Err(question)) => {
-            meter.count(Ended::Ok, took);
+            meter.count(Ended::Ok);
             question
         }
         Err(error) => {
-            meter.count(ended(&error), took);
+            meter.count(ended(&error));
             Answer::Result(wire_out::failure(&error))
         }
     }
@@ -165,9 +165,8 @@ async fn guarded<T>(
         tokio::time::sleep(STOPPING).await;
     };
     let speak = async {
-        match &mut voice {
-            Some(voice) => voice.speak().await,
-            None => {}
+        if let Some(voice) = &mut voice {
+            voice.speak().await;
         }
         std::future::pending::<()>().await;
     };
@@ -185,8 +184,12 @@ async fn guarded<T>(
 }
 
 enum Acted {
-    Done(Produced),
+    Done(Box<Produced>),
     Question { summary: String, state: String },
+}
+
+fn done(produced: Produced) -> Acted {
+    Acted::Done(Box::new(produced))
 }
 
 async fn act(
@@ -197,7 +200,7 @@ async fn act(
     consent: Consent,
 ) -> Result<Acted, ToolError> {
     let (plan, apply) = match &entry.act {
-        Act::Plain(handler) => return handler(call.clone()).await.map(Acted::Done),
+        Act::Plain(handler) => return handler(call.clone()).await.map(done),
         Act::Planned { plan, apply } => (plan, apply),
     };
     let confirm = core.rules.confirm(entry.tool.name);
@@ -212,13 +215,13 @@ async fn act(
     let at_once = confirm == Confirm::Auto || (confirm == Confirm::AutoIfLowRisk && draft.low_risk);
     if approved.is_some() || at_once {
         let produced = apply(call.clone(), Approval { versions: draft.versions }).await?;
-        return Ok(Acted::Done(applied(produced)));
+        return Ok(done(applied(produced)));
     }
     if consent.can_ask {
         let state = plan::mint(call, Purpose::Question, draft.versions)?;
         return Ok(Acted::Question { summary: draft.summary, state });
     }
-    proposed(call, draft).map(Acted::Done)
+    proposed(call, draft).map(done)
 }
 
 /// What was approved, if this call brings an approval.

@@ -212,7 +212,7 @@ fn hash(arguments: &Value) -> String {
     let mut digest = Sha256::new();
     match arguments {
         Value::Object(fields) => {
-            digest_object(&mut digest, fields.iter().filter(|(name, _)| !OURS.contains(&name.as_str())))
+            digest_object(&mut digest, fields.iter().filter(|(name, _)| !OURS.contains(&name.as_str())));
         }
         other => digest_value(&mut digest, other),
     }
@@ -235,7 +235,9 @@ fn digest_value(digest: &mut Sha256, value: &Value) {
         Value::Object(fields) => digest_object(digest, fields.iter()),
         Value::Array(items) => {
             digest.update(b"[");
-            items.iter().for_each(|item| digest_value(digest, item));
+            for item in items {
+                digest_value(digest, item);
+            }
             digest.update(b"]");
         }
         Value::String(text) => digest_text(digest, text),

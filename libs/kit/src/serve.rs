@@ -3,31 +3,26 @@
 //! The end has an order: withdraw, so that no new call comes; let subscriptions finish with a result; stop accepting; let the
 //! calls in flight finish; only then halt what is left. Every task is owned here and joined.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+use weft_mesh::{RegistryError, ServiceId};
 
 use crate::beside::Beside;
 use crate::core::Core;
+use crate::door::{Door, Guard};
 use crate::host::Host;
-use crate::http::{Peer, Site};
+use crate::http::Site;
+use crate::registered::Registered;
 use crate::seal::SealKeyError;
 use crate::service::Service;
 
-/// For a client that connects and then says nothing. Longer than any idle time of the gateway's pool, so that it is never the
-/// instance that closes a connection just as a call is sent on it.
-const IDLE: Duration = Duration::from_secs(120);
-/// For handlers to notice that they are halted.
+/// For handlers to answer and connections to close after they were halted.
 const HALT: Duration = Duration::from_secs(1);
 
 /// Why an instance cannot start.
@@ -44,6 +39,9 @@ pub enum KitError {
     /// An open port without TLS.
     #[error("{0} is not a loopback address: give the service an identity, or listen on 127.0.0.1")]
     Exposed(SocketAddr),
+    /// The registry refused the instance or is away.
+    #[error("the instance cannot be announced: {0}")]
+    Announce(#[from] RegistryError),
     /// No key for cursors and plans.
     #[error(transparent)]
     SealKey(#[from] SealKeyError),
@@ -53,61 +51,54 @@ pub enum KitError {
 pub struct Running {
     address: SocketAddr,
     admin: Option<SocketAddr>,
+    registered: Registered,
     core: Arc<Core>,
     site: Arc<Site>,
-    accepting: CancellationToken,
     closing: CancellationToken,
     connections: TaskTracker,
     beside: Beside,
     ends: Ends,
 }
 
-/// What ends the parts of an instance, latest when it is dropped.
+/// What stops an instance that is dropped.
 struct Ends {
-    _accepting: DropGuard,
-    halt: DropGuard,
+    _closing: DropGuard,
+    _halt: DropGuard,
     sever: DropGuard,
 }
 
-/// What every connection needs.
-#[derive(Clone)]
-struct Doorway {
-    site: Arc<Site>,
-    closing: CancellationToken,
-    sever: CancellationToken,
-}
-
-/// Starts an instance of `service` on `host`.
-pub async fn serve(service: Service, host: Host) -> Result<Running, KitError> {
-    if !host.listen.ip().is_loopback() {
+/// Starts an instance of `service` on `host`: it is announced when it can answer.
+pub async fn serve(mut service: Service, host: Host) -> Result<Running, KitError> {
+    if host.identity.is_none() && !host.listen.ip().is_loopback() {
         return Err(KitError::Exposed(host.listen));
     }
-    let mut service = service;
     let tasks = std::mem::take(&mut service.tasks);
     let core = Arc::new(Core::new(service, host.rules.clone(), &host.seal_key)?);
     let (listener, address) = bind(host.listen).await?;
-    let (admin, admin_address) = match host.admin {
+    let (admin_listener, admin) = match host.admin {
         Some(admin) => bind(admin).await.map(|(listener, address)| (Some(listener), Some(address)))?,
         None => (None, None),
     };
-    let (accepting, closing, sever) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-    let site = Arc::new(Site::new(&core, &host, false, sever.clone()));
+    let (closing, sever) = (CancellationToken::new(), CancellationToken::new());
+    let site = Arc::new(Site::new(&core, &host, sever.clone()));
+    let guard = host.identity.as_ref().map_or(Guard::Open, |identity| Guard::mutual(identity, &host.gateway));
+    let door = Door { site: Arc::clone(&site), guard, closing: closing.clone(), sever: sever.clone() };
     let connections = TaskTracker::new();
-    let doorway = Doorway { site: Arc::clone(&site), closing: closing.clone(), sever: sever.clone() };
     let beside = Beside::start(tasks);
-    let places = Arc::new(Semaphore::new(host.connections.clamp(1, Semaphore::MAX_PERMITS)));
-    beside.spawn(accept(listener, doorway.clone(), (accepting.clone(), places.clone()), connections.clone(), false));
-    if let Some(admin) = admin {
-        beside.spawn(accept(admin, doorway, (accepting.clone(), places), connections.clone(), true));
+    if let Some(listener) = admin_listener {
+        let door = Door { guard: Guard::HealthOnly, ..door.clone() };
+        beside.spawn(accept(listener, door, host.connections, connections.clone()));
     }
-    site.set_ready(true);
-    tracing::info!(service = core.service.manifest.name, %address, "serving");
+    beside.spawn(accept(listener, door, host.connections, connections.clone()));
     let ends = Ends {
-        _accepting: accepting.clone().drop_guard(),
-        halt: core.halt.clone().drop_guard(),
+        _closing: closing.clone().drop_guard(),
+        _halt: core.halt.clone().drop_guard(),
         sever: sever.drop_guard(),
     };
-    Ok(Running { address, admin: admin_address, core, site, accepting, closing, connections, beside, ends })
+    site.set_ready(true);
+    let registered = Registered::announce(&core.service, &host, address).await?;
+    tracing::info!(service = core.service.manifest.name(), %address, "serving");
+    Ok(Running { address, admin, registered, core, site, closing, connections, beside, ends })
 }
 
 impl Running {
@@ -121,29 +112,32 @@ impl Running {
         self.admin
     }
 
+    /// The service.
+    pub fn service(&self) -> &ServiceId {
+        &self.registered.service
+    }
+
     /// Ends the instance: calls in flight have `grace` to finish.
     pub async fn shutdown(self, grace: Duration) {
-        let Self { core, site, accepting, closing, connections, beside, ends, .. } = self;
+        let Self { registered, core, site, closing, connections, beside, ends, .. } = self;
+        registered.withdraw().await;
         site.set_ready(false);
         core.drain.cancel();
-        accepting.cancel();
         closing.cancel();
         connections.close();
-        let finish = async {
-            connections.wait().await;
-            site.session_era.tasks.close();
-            site.session_era.tasks.wait().await;
-        };
+        let calls = site.session_era.tasks.clone();
+        calls.close();
+        let finish = async { tokio::join!(connections.wait(), calls.wait()) };
         if tokio::time::timeout(grace, finish).await.is_err() {
             tracing::warn!(grace_ms = grace.as_millis(), "calls did not finish within the grace");
         }
-        drop(ends.halt.disarm());
         core.halt.cancel();
-        let _ = tokio::time::timeout(HALT, connections.wait()).await;
+        let halted = async { tokio::join!(connections.wait(), calls.wait()) };
+        let _ = tokio::time::timeout(HALT, halted).await;
         drop(ends.sever);
         beside.end().await;
         connections.wait().await;
-        tracing::info!(service = core.service.manifest.name, "stopped");
+        tracing::info!(service = core.service.manifest.name(), "stopped");
     }
 }
 
@@ -153,36 +147,25 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), KitError
     Ok((listener, address))
 }
 
-async fn accept(
-    listener: TcpListener,
-    doorway: Doorway,
-    (accepting, places): (CancellationToken, Arc<Semaphore>),
-    connections: TaskTracker,
-    only_health: bool,
-) {
+/// Lets connections in until the instance closes. The port is free as soon as this returns.
+async fn accept(listener: TcpListener, door: Door, places: usize, connections: TaskTracker) {
+    let places = Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS)));
     loop {
-        let accepted = tokio::select! {
-            () = accepting.cancelled() => return,
-            accepted = next(&listener, &places) => accepted,
+        let next = tokio::select! {
+            () = door.closing.cancelled() => return,
+            next = next(&listener, &places) => next,
         };
-        let Some((place, stream)) = accepted else { return };
-        let doorway = doorway.clone();
+        let Some((place, stream)) = next else { return };
+        let door = door.clone();
         connections.spawn(async move {
             let _place = place;
-            let sever = doorway.sever.clone();
-            tokio::select! {
-                () = sever.cancelled() => {}
-                () = enter(doorway, stream, only_health) => {}
-            }
+            door.enter(stream).await;
         });
     }
 }
 
-/// The next connection, once there is a place for it. `None` when the process can accept no more.
-async fn next(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(tokio::sync::OwnedSemaphorePermit, TcpStream)> {
+/// The next connection, once there is a place for it.
+async fn next(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(OwnedSemaphorePermit, TcpStream)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
@@ -192,44 +175,5 @@ async fn next(
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
-    }
-}
-
-async fn enter(doorway: Doorway, stream: TcpStream, only_health: bool) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection broke before it began");
-        return;
-    }
-    let peer = doorway.site.unproven();
-    converse(doorway, stream, peer, only_health).await;
-}
-
-async fn converse<S>(doorway: Doorway, stream: S, peer: Peer, only_health: bool)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let site = Arc::clone(&doorway.site);
-    let peer = Arc::new(peer);
-    let answer = service_fn(move |request| {
-        let (site, peer) = (Arc::clone(&site), Arc::clone(&peer));
-        async move {
-            let response = if only_health { site.health(&request) } else { site.answer(&peer, request).await };
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
-    server.http2().timer(TokioTimer::new());
-    let connection = server.serve_connection(TokioIo::new(stream), answer).into_owned();
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = doorway.closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended badly");
     }
 }

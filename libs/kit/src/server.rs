@@ -101,7 +101,7 @@ impl Server {
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let manifest = &self.core.service.manifest;
-        let mut server = Implementation::new(manifest.name.clone(), self.core.service.version);
+        let mut server = Implementation::new(manifest.name(), self.core.service.version);
         server.title = Some(manifest.title.clone());
         server.description = Some(manifest.description.clone());
         let config = ServerConfig::new(self.capabilities()).with_server_info(server);

@@ -105,13 +105,14 @@ struct Meta<'a> {
 impl SessionEra {
     /// Finds out what a body is, registers a request and carries out a cancellation. What is no JSON-RPC is left to the SDK
     /// to refuse.
-    pub(crate) fn look(&self, caller: &str, session: Vec<u8>, body: &[u8]) -> Glance {
+    pub(crate) fn look(&self, caller: &str, session: &[u8], body: &[u8]) -> Glance {
         let Ok(head) = serde_json::from_slice::<Head<'_>>(body) else { return Glance::default() };
         let version = head.params.as_ref().and_then(|params| params.meta.as_ref()?.version.as_deref());
         if version.is_some() {
             return Glance { stateless: true, entry: None };
         }
-        let key = |id: &RawValue| Key { caller: caller.to_owned(), session: session.clone(), id: id.get().to_owned() };
+        let key =
+            |id: &RawValue| Key { caller: caller.to_owned(), session: session.to_owned(), id: id.get().to_owned() };
         if head.method.as_deref() == Some("notifications/cancelled") {
             if let Some(id) = head.params.and_then(|params| params.request_id) {
                 self.cancel(&key(id));
@@ -185,20 +186,20 @@ mod tests {
     #[test]
     fn a_cancellation_finds_the_call_of_its_own_caller_and_session_only() {
         let era = SessionEra::default();
-        let call = era.look("alice", b"s1".to_vec(), CALL).entry.unwrap();
-        era.look("bob", b"s1".to_vec(), CANCEL);
-        era.look("alice", b"s2".to_vec(), CANCEL);
+        let call = era.look("alice", b"s1", CALL).entry.unwrap();
+        era.look("bob", b"s1", CANCEL);
+        era.look("alice", b"s2", CANCEL);
         assert!(!call.token().is_cancelled());
-        era.look("alice", b"s1".to_vec(), CANCEL);
+        era.look("alice", b"s1", CANCEL);
         assert!(call.token().is_cancelled());
     }
 
     #[test]
     fn two_calls_with_one_id_are_never_crossed() {
         let era = SessionEra::default();
-        let one = era.look("alice", Vec::new(), CALL).entry.unwrap();
-        let two = era.look("alice", Vec::new(), CALL).entry.unwrap();
-        era.look("alice", Vec::new(), CANCEL);
+        let one = era.look("alice", b"", CALL).entry.unwrap();
+        let two = era.look("alice", b"", CALL).entry.unwrap();
+        era.look("alice", b"", CANCEL);
         assert!(!one.token().is_cancelled() && !two.token().is_cancelled());
         drop((one, two));
         assert!(era.calls.lock().unwrap().is_empty());
@@ -208,6 +209,6 @@ mod tests {
     fn metadata_of_the_stateless_era_wins_over_a_missing_header() {
         let body =
             br#"{"id":1,"method":"x","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
-        assert!(SessionEra::default().look("a", Vec::new(), body).stateless);
+        assert!(SessionEra::default().look("a", b"", body).stateless);
     }
 }

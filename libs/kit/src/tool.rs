@@ -23,29 +23,27 @@ pub struct Annotations {
 
 impl Annotations {
     /// Reads what the service owns.
-    pub const READ: Self = Self::of(true, false, true, false);
+    pub const READ: Self = Self { read_only: true, idempotent: true, ..Self::NONE };
     /// Reads the world outside.
-    pub const READ_WORLD: Self = Self::of(true, false, true, true);
+    pub const READ_WORLD: Self = Self { read_only: true, idempotent: true, open_world: true, ..Self::NONE };
     /// Adds something new each time.
-    pub const ADD: Self = Self::of(false, false, false, false);
+    pub const ADD: Self = Self::NONE;
     /// Makes sure that something exists.
-    pub const ENSURE: Self = Self::of(false, false, true, false);
+    pub const ENSURE: Self = Self { idempotent: true, ..Self::NONE };
     /// Replaces something with what the caller gives.
-    pub const OVERWRITE: Self = Self::of(false, true, true, false);
+    pub const OVERWRITE: Self = Self { destructive: true, idempotent: true, ..Self::NONE };
     /// Changes something relative to what it is.
-    pub const EDIT: Self = Self::of(false, true, false, false);
+    pub const EDIT: Self = Self { destructive: true, ..Self::NONE };
     /// Removes something.
-    pub const DELETE: Self = Self::of(false, true, true, false);
+    pub const DELETE: Self = Self { destructive: true, idempotent: true, ..Self::NONE };
     /// Moves something away from where it was.
-    pub const MOVE: Self = Self::of(false, true, false, false);
+    pub const MOVE: Self = Self { destructive: true, ..Self::NONE };
     /// Runs what the caller gives.
-    pub const EXECUTE: Self = Self::of(false, true, false, true);
+    pub const EXECUTE: Self = Self { destructive: true, open_world: true, ..Self::NONE };
     /// Asks a model.
-    pub const MODEL: Self = Self::of(true, false, false, true);
+    pub const MODEL: Self = Self { read_only: true, open_world: true, ..Self::NONE };
 
-    const fn of(read_only: bool, destructive: bool, idempotent: bool, open_world: bool) -> Self {
-        Self { read_only, destructive, idempotent, open_world }
-    }
+    const NONE: Self = Self { read_only: false, destructive: false, idempotent: false, open_world: false };
 }
 
 /// The declaration of one tool.

@@ -100,15 +100,20 @@ fn set(object: &mut Value, key: &str, value: Option<Value>) {
 
 /// What a client that shows only text must not miss.
 fn push_footer(text: &mut String, cursor: Option<&str>, cut: Option<&Truncated>, warnings: &[String]) {
+    let mut line = |parts: &[&str]| {
+        text.push_str("\n[");
+        text.extend(parts.iter().copied());
+        text.push(']');
+    };
     for warning in warnings {
-        text.push_str(&format!("\n[warning: {warning}]"));
+        line(&["warning: ", warning]);
     }
     if let Some(cut) = cut {
         let omitted = cut.bytes_omitted.map(|bytes| format!(", {bytes} bytes omitted")).unwrap_or_default();
-        text.push_str(&format!("\n[truncated: {} {}{omitted}]", cut.reason, cut.limit));
+        line(&["truncated: ", &cut.reason, " ", &cut.limit.to_string(), &omitted]);
     }
     if let Some(cursor) = cursor {
-        text.push_str(&format!("\n[more: repeat with cursor {cursor}]"));
+        line(&["more: repeat with cursor ", cursor]);
     }
 }
 

@@ -163,8 +163,6 @@ impl Events {
 
 /// Fails the test instead of hanging it.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(Duration::from_secs(10), future).await {
-        Ok(out) => out,
-        Err(_) => panic!("{what} did not happen within 10 s"),
-    }
+    let out = tokio::time::timeout(Duration::from_secs(10), future).await;
+    out.unwrap_or_else(|_| panic!("{what} did not happen within 10 s"))
 }

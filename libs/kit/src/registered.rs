@@ -1,0 +1,50 @@
+//! A running instance in the registry: announced when it can answer, withdrawn before anything else stops.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weft_mesh::{Instance, PeerEra, Register, RegistryError, ServiceId};
+
+use crate::host::Host;
+use crate::http::PATH;
+use crate::service::Service;
+
+/// A registry that is away must not keep an instance from stopping.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What was announced and where.
+pub(crate) struct Registered {
+    pub(crate) service: ServiceId,
+    id: String,
+    register: Option<Arc<dyn Register>>,
+}
+
+impl Registered {
+    pub(crate) async fn announce(service: &Service, host: &Host, address: SocketAddr) -> Result<Self, RegistryError> {
+        let manifest = &service.manifest;
+        let reachable = SocketAddr::new(host.advertise.unwrap_or(address.ip()), address.port());
+        let mut instance = Instance::new(manifest.id.clone(), host.instance, reachable);
+        PATH.clone_into(&mut instance.path);
+        service.version.clone_into(&mut instance.version);
+        instance.identity = host.identity.as_ref().map(weft_identity::Identity::spiffe_id);
+        instance.zone.clone_from(&host.zone);
+        (instance.era, instance.sessions) = (PeerEra::Dual, false);
+        instance.schemes.clone_from(&manifest.schemes);
+        instance.policy = Some(manifest.policy.as_str().to_owned());
+        let (service, id) = (instance.service.clone(), instance.id.clone());
+        if let Some(register) = &host.register {
+            register.announce(instance).await?;
+        }
+        Ok(Self { service, id, register: host.register.clone() })
+    }
+
+    pub(crate) async fn withdraw(self) {
+        let Some(register) = self.register else { return };
+        match tokio::time::timeout(PATIENCE, register.withdraw(&self.id)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(id = self.id, %error, "the instance could not be withdrawn"),
+            Err(_) => tracing::warn!(id = self.id, "the registry did not answer a withdrawal"),
+        }
+    }
+}
