@@ -4,7 +4,10 @@
 //! are ignored and the caller is whoever the connection proves, in the host's default namespace. No tool argument can
 //! choose a namespace.
 
+use std::time::Duration;
+
 use http::HeaderMap;
+use tokio_util::sync::CancellationToken;
 
 /// The caller's id, visible ASCII.
 pub(crate) const CALLER: &str = "weft-caller";
@@ -46,6 +49,15 @@ impl Caller {
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|own| own == role)
     }
+}
+
+/// What the HTTP layer found out about a request before the SDK saw it.
+#[derive(Clone)]
+pub(crate) struct Arrived {
+    pub(crate) caller: Caller,
+    pub(crate) patience: Option<Duration>,
+    /// Fires when the session-era client cancels by another request.
+    pub(crate) cancel: Option<CancellationToken>,
 }
 
 fn split(list: &str) -> Vec<String> {

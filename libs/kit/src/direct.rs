@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
 use crate::core::{Core, Found, Rules};
+use crate::error::ToolError;
+use crate::offer::{Completing, Content, Resources};
 use crate::perform::{self, Answer, Asking, Consent};
 use crate::seal::{SealKey, SealKeyError};
 use crate::service::Service;
@@ -71,10 +73,7 @@ impl Direct {
             Found::Withheld => return failed("refused"),
             Found::Nothing => return failed("not_found"),
         };
-        let token = self.token.clone();
-        let asking =
-            Asking { caller: self.caller.clone(), patience: None, token, cancel: None, says: None, voice: None };
-        match perform::tool(&self.core, found, arguments, asking, Consent::default()).await {
+        match perform::tool(&self.core, found, arguments, self.asking(), Consent::default()).await {
             Answer::Result(result) => Called {
                 is_error: result.is_error == Some(true),
                 structured: result.structured_content.unwrap_or_default(),
@@ -88,6 +87,36 @@ impl Direct {
             },
             Answer::Question { .. } => failed("question"),
         }
+    }
+
+    /// Lists resources, from `cursor` on.
+    pub async fn resources(&self, cursor: Option<String>) -> Result<Resources, ToolError> {
+        match &self.core.service.resources {
+            Some(of) => {
+                perform::other(&self.core, "resources/list", self.asking(), |call| (of.list)(call, cursor)).await
+            }
+            None => Ok(Resources::default()),
+        }
+    }
+
+    /// Reads a resource.
+    pub async fn read(&self, uri: &str) -> Result<Vec<Content>, ToolError> {
+        let Some(of) = &self.core.service.resources else {
+            return Err(ToolError::not_found("this service has no resources"));
+        };
+        let uri = uri.to_owned();
+        perform::other(&self.core, "resources/read", self.asking(), |call| (of.read)(call, uri)).await
+    }
+
+    /// Completes an argument.
+    pub async fn complete(&self, completing: Completing) -> Result<Vec<String>, ToolError> {
+        let Some(handler) = &self.core.service.complete else { return Ok(Vec::new()) };
+        perform::other(&self.core, "completion/complete", self.asking(), |call| handler(call, completing)).await
+    }
+
+    fn asking(&self) -> Asking {
+        let (caller, token) = (self.caller.clone(), self.token.clone());
+        Asking { caller, patience: None, token, cancel: None, says: None, voice: None }
     }
 }
 

@@ -17,10 +17,10 @@ use rmcp::transport::streamable_http_server::session::never::NeverSessionManager
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
 
-use crate::caller::{self, Caller};
+use crate::caller::{self, Arrived, Caller};
 use crate::core::Core;
 use crate::host::{Host, RenderMetrics};
-use crate::server::{Arrived, Server};
+use crate::server::Server;
 use crate::session_era::SessionEra;
 
 /// The path of the MCP endpoint.
@@ -31,7 +31,7 @@ pub(crate) type Sdk = StreamableHttpService<Server, NeverSessionManager>;
 
 /// What all connections of an instance share.
 pub(crate) struct Site {
-    sdk: Sdk,
+    sdk: Arc<Sdk>,
     name: String,
     namespace: String,
     body_limit: usize,
@@ -68,7 +68,7 @@ impl Site {
         let one = Server { core: Arc::clone(core), local: None };
         let sdk = StreamableHttpService::new(move || Ok(one.clone()), Arc::default(), config);
         Self {
-            sdk,
+            sdk: Arc::new(sdk),
             name: core.service.manifest.name().to_owned(),
             namespace: core.rules.namespace.clone(),
             body_limit: host.body_limit,
@@ -145,7 +145,7 @@ impl Site {
         }
         arrived.cancel = glance.entry.as_ref().map(|entry| entry.token().clone());
         request.extensions_mut().insert(arrived);
-        self.session_era.shield(self.sdk.clone(), request, glance.entry).await
+        self.session_era.shield(Arc::clone(&self.sdk), request, glance.entry).await
     }
 }
 

@@ -50,6 +50,7 @@ mod meter;
 mod offer;
 mod perform;
 mod plan;
+mod question;
 mod registered;
 mod reply;
 mod schema;

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
+
 use crate::reply::Link;
 
 /// The declaration of a prompt.
@@ -37,6 +39,22 @@ impl Prompt {
     pub fn optional(mut self, name: &'static str, description: &'static str) -> Self {
         self.arguments.push(PromptArgument { name, description, required: false });
         self
+    }
+
+    /// The arguments if they are what was declared, otherwise what is wrong.
+    pub(crate) fn accept(&self, given: Map<String, Value>) -> Result<PromptArguments, String> {
+        let mut arguments = PromptArguments::new();
+        for (name, value) in given {
+            let Value::String(value) = value else { return Err(format!("argument `{name}` must be a string")) };
+            if !self.arguments.iter().any(|argument| argument.name == name) {
+                return Err(format!("unknown argument `{name}`"));
+            }
+            arguments.insert(name, value);
+        }
+        match self.arguments.iter().find(|argument| argument.required && !arguments.contains_key(argument.name)) {
+            Some(missing) => Err(format!("missing argument `{}`", missing.name)),
+            None => Ok(arguments),
+        }
     }
 }
 

@@ -2,28 +2,27 @@
 //! caller to the next.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CompletionInfo,
     GetPromptRequestParams, GetPromptResponse, GetPromptResult, Implementation, InitializeRequestParams,
-    InitializeResult, InputRequest, InputRequiredResult, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
-    ReadResourceResponse, ReadResourceResult, Reference, ServerCapabilities, ServerConfig, SubscriptionFilter,
+    InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference,
+    ServerCapabilities, ServerConfig, SubscriptionFilter,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
+use serde_json::Value;
 
 use crate::call::Call;
-use crate::caller::Caller;
+use crate::caller::{Arrived, Caller};
 use crate::core::{Core, Found};
 use crate::erase::Outcome;
 use crate::error::ToolError;
 use crate::listen::{self, Local};
-use crate::offer::{Completing, CompletionOf, PromptArguments};
+use crate::offer::{Completing, CompletionOf};
 use crate::perform::{self, Answer, Asking, Consent};
+use crate::question;
 use crate::voice::Voice;
 use crate::wire_out;
 
@@ -31,18 +30,6 @@ use crate::wire_out;
 const STATIC_TTL_MS: u64 = 300_000;
 /// Lists that follow a backend.
 const LIVE_TTL_MS: u64 = 5_000;
-/// The key of the one question that is ever asked.
-const QUESTION: &str = "confirm";
-
-/// What the HTTP layer found out about a request before the SDK saw it.
-#[derive(Clone)]
-pub(crate) struct Arrived {
-    pub(crate) caller: Caller,
-    pub(crate) patience: Option<Duration>,
-    /// Fires when the session-era client cancels by another request.
-    pub(crate) cancel: Option<CancellationToken>,
-}
-
 /// Answers requests for one service.
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -154,10 +141,10 @@ impl ServerHandler for Server {
             }
             Found::Nothing => return Err(unknown("tool", &request.name)),
         };
-        let consent = Consent {
-            can_ask: can_ask(&context),
-            answer: request.input_responses.as_ref().and_then(|answers| answers.get(QUESTION)).map(accepted),
-            state: request.request_state,
+        let consent = if found.0.is_planned() {
+            question::consent(&context, request.input_responses.as_ref(), request.request_state)
+        } else {
+            Consent::default()
         };
         let arguments = Value::Object(request.arguments.unwrap_or_default());
         match perform::tool(&self.core, found, arguments, self.asking(&context), consent).await {
@@ -165,7 +152,7 @@ impl ServerHandler for Server {
                 result.meta = Some(self.core.meta.clone());
                 Ok(result.into())
             }
-            Answer::Question { summary, state } => question(&summary, state),
+            Answer::Question { summary, state } => question::ask(&summary, state),
         }
     }
 
@@ -190,7 +177,9 @@ impl ServerHandler for Server {
         let Some((prompt, handler)) = prompts.iter().find(|(prompt, _)| prompt.name == request.name) else {
             return Err(unknown("prompt", &request.name));
         };
-        let arguments = prompt_arguments(prompt, request.arguments.unwrap_or_default())?;
+        let arguments = prompt
+            .accept(request.arguments.unwrap_or_default())
+            .map_err(|fault| ErrorData::invalid_params(fault, None))?;
         let messages = self.other(prompt.name, &context, |call| handler(call, arguments)).await?;
         let mut result = GetPromptResult::new(messages.into_iter().map(wire_out::message).collect());
         result.description = Some(prompt.description.to_owned());
@@ -298,55 +287,4 @@ impl ServerHandler for Server {
 
 fn unknown(kind: &str, name: &str) -> ErrorData {
     ErrorData::invalid_params(format!("no such {kind}: {name}"), None)
-}
-
-/// Whether this very request declared that its user can be asked.
-fn can_ask(context: &RequestContext<RoleServer>) -> bool {
-    let stateless = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
-    let elicits = || context.client_capabilities()?.elicitation;
-    stateless && elicits().is_some_and(|elicitation| elicitation.form.is_some() || elicitation.url.is_none())
-}
-
-/// Only a plain yes is a yes.
-fn accepted(answer: &Value) -> bool {
-    answer["action"] == "accept" && answer["content"]["apply"] == json!(true)
-}
-
-fn question(summary: &str, state: String) -> Result<CallToolResponse, ErrorData> {
-    let request = json!({
-        "method": "elicitation/create",
-        "params": {
-            "mode": "form",
-            "message": format!("{summary}\nDo it?"),
-            "requestedSchema": {
-                "type": "object",
-                "properties": {"apply": {"type": "boolean", "title": "Do it", "default": false}},
-                "required": ["apply"]
-            }
-        }
-    });
-    let request: InputRequest =
-        serde_json::from_value(request).map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
-    let requests = [(QUESTION.to_owned(), request)].into();
-    Ok(InputRequiredResult::new(Some(requests), Some(state)).into())
-}
-
-fn prompt_arguments(
-    prompt: &crate::offer::Prompt,
-    given: serde_json::Map<String, Value>,
-) -> Result<PromptArguments, ErrorData> {
-    let mut arguments = PromptArguments::new();
-    for (name, value) in given {
-        let Value::String(value) = value else {
-            return Err(ErrorData::invalid_params(format!("argument `{name}` must be a string"), None));
-        };
-        if !prompt.arguments.iter().any(|argument| argument.name == name) {
-            return Err(ErrorData::invalid_params(format!("unknown argument `{name}`"), None));
-        }
-        arguments.insert(name, value);
-    }
-    match prompt.arguments.iter().find(|argument| argument.required && !arguments.contains_key(argument.name)) {
-        Some(missing) => Err(ErrorData::invalid_params(format!("missing argument `{}`", missing.name), None)),
-        None => Ok(arguments),
-    }
 }

@@ -47,6 +47,12 @@ pub(crate) struct Entry {
     pub(crate) act: Act,
 }
 
+impl Entry {
+    pub(crate) fn is_planned(&self) -> bool {
+        matches!(self.act, Act::Planned { .. })
+    }
+}
+
 pub(crate) struct ResourceHandlers {
     pub(crate) list: Handler<Option<String>, Resources>,
     pub(crate) read: Handler<String, Vec<Content>>,

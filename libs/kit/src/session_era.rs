@@ -141,7 +141,12 @@ impl SessionEra {
     }
 
     /// Answers `request` in a task that outlives its connection.
-    pub(crate) async fn shield(&self, sdk: Sdk, request: Request<Full<Bytes>>, entry: Option<Entry>) -> Response<Body> {
+    pub(crate) async fn shield(
+        &self,
+        sdk: Arc<Sdk>,
+        request: Request<Full<Bytes>>,
+        entry: Option<Entry>,
+    ) -> Response<Body> {
         let (head, answered) = oneshot::channel();
         self.tasks.spawn(async move {
             let _entry = entry;

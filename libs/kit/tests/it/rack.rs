@@ -53,6 +53,7 @@ impl Rack {
             .tool(Tool::new("whoami", Annotations::READ, "Says who calls."), whoami)
             .tool(Tool::new("wait", Annotations::READ, "Waits until it is told to stop."), wait)
             .tool(Tool::new("stubborn", Annotations::READ, "Never notices anything."), stubborn)
+            .tool(Tool::new("grind", Annotations::READ, "Blocks a thread until it is told to stop."), grind)
             .tool(Tool::new("steps", Annotations::READ, "Reports three steps."), steps)
             .tool(Tool::new("text", Annotations::READ, "Returns text and blocks."), text)
             .tool(Tool::new("panic", Annotations::READ, "Has a bug."), panic)
@@ -162,6 +163,20 @@ async fn wait(rack: Arc<Rack>, call: Call, _: Nothing) -> Result<Reply<bool>, To
 async fn stubborn(rack: Arc<Rack>, _: Call, _: Nothing) -> Result<Reply<bool>, ToolError> {
     rack.waiting.send_modify(|waiting| *waiting += 1);
     std::future::pending().await
+}
+
+async fn grind(rack: Arc<Rack>, call: Call, _: Nothing) -> Result<Reply<bool>, ToolError> {
+    let ground = call.blocking(move |call| {
+        rack.waiting.send_modify(|waiting| *waiting += 1);
+        loop {
+            if let Err(error) = call.check() {
+                rack.waited.send_replace("stopped");
+                return Err(error);
+            }
+            std::thread::yield_now();
+        }
+    });
+    ground.await.map(Reply::new)
 }
 
 async fn steps(_: Arc<Rack>, call: Call, _: Nothing) -> Result<Reply<u32>, ToolError> {

@@ -160,6 +160,19 @@ async fn a_handler_with_a_bug_answers_without_saying_where() {
 }
 
 #[tokio::test]
+async fn a_body_over_the_limit_is_refused_in_both_eras() {
+    let mut host = crate::harness::host();
+    host.body_limit = 1_000;
+    let running = weft_kit::serve(Rack::new().service(), host).await.unwrap();
+    let arguments = json!({"name": "x", "text": "t".repeat(1_000)});
+    let (status, _) = Client::open(running.address()).await.modern(&call("write", arguments.clone())).await;
+    assert_eq!(status, 413);
+    let (status, _) =
+        Client::open(running.address()).await.legacy(&crate::harness::legacy_call(1, "write", arguments)).await;
+    assert_eq!(status, 413);
+}
+
+#[tokio::test]
 async fn foreign_hosts_origins_and_paths_are_turned_away() {
     let running = served(&Rack::new()).await;
     let message = request("tools/list", json!({}));

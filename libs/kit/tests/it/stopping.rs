@@ -61,6 +61,22 @@ async fn a_handler_that_notices_nothing_is_dropped() {
 }
 
 #[tokio::test]
+async fn blocking_work_is_told_to_stop_and_frees_its_place() {
+    let rack = Rack::new();
+    let rules = Rules { blocking: 1, ..Rules::default() };
+    let direct = Direct::new(rack.service(), rules).unwrap();
+    for round in 1..=2 {
+        let token = CancellationToken::new();
+        let call = direct.until(token.clone());
+        let mut waiting = rack.waiting.subscribe();
+        let call = tokio::spawn(async move { call.call("grind", json!({})).await });
+        soon("the work", waiting.wait_for(|waiting| *waiting == round)).await.unwrap();
+        token.cancel();
+        assert_eq!(soon("the answer", call).await.unwrap().code(), "cancelled");
+    }
+}
+
+#[tokio::test]
 async fn a_cancelled_call_says_so() {
     let token = CancellationToken::new();
     let rack = Rack::new();
