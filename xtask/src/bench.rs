@@ -1,0 +1,40 @@
+//! `cargo xtask bench`: builds `weft` and the benchmark program for release, makes sure that nginx is there to compare
+//! with, runs the program and keeps what it printed as the performance page. The measuring itself is the program's.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+
+use crate::repo::Repo;
+use crate::{binaries, command, tools};
+
+const PAGE: &str = "docs/reference/performance.md";
+
+/// Runs the benchmark with `args`; writes the page when `write` and the run was a whole one, without arguments.
+pub(crate) fn run(repo: &Repo, args: &[String], write: bool) -> Result<()> {
+    let nginx = tools::nginx_for_bench(repo)?;
+    let mut built = binaries::build(repo, &["--release", "-p", "weft", "-p", "weft-tests", "--bins"])?;
+    let (Some(weft), Some(bench)) = (built.remove("weft"), built.remove("bench")) else {
+        bail!("the programs `weft` and `bench` were not both built");
+    };
+    let mut bench = repo.command(bench);
+    bench.args(args).env("WEFT_NGINX", nginx).env("WEFT_BIN", weft);
+    let mut page = String::new();
+    command::tee(&mut bench, |line| {
+        page.push_str(line);
+        page.push('\n');
+    })?;
+    if page.trim().is_empty() {
+        bail!("the benchmark printed nothing");
+    }
+    if !write || !args.is_empty() {
+        println!("{PAGE} is left as it is: it is written by a run without arguments");
+        return Ok(());
+    }
+    let path = repo.root.join(PAGE);
+    fs::create_dir_all(path.parent().unwrap_or(&repo.root))?;
+    fs::write(path, format!("<!-- Written by `cargo xtask bench`. -->\n\n{page}"))
+        .with_context(|| format!("cannot write {PAGE}"))?;
+    println!("wrote {PAGE}");
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! What the end-to-end tests need from outside, at the versions pinned in `infra/test`, installed once into a cache
+//! folder, and told to the tests as environment variables. Nothing here is built by us and nothing is needed to use Weft.
+
+mod debian;
+mod node;
+mod place;
+mod python;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use self::place::Cache;
+use crate::command::find_program;
+use crate::repo::Repo;
+
+/// The pins, relative to the root.
+const PINS: &str = "infra/test";
+
+/// Where everything is.
+pub(crate) struct Tools {
+    variables: Vec<(&'static str, PathBuf)>,
+}
+
+impl Tools {
+    /// Installs what is missing. Takes well under a second when nothing is.
+    pub(crate) fn ensure(repo: &Repo) -> Result<Self> {
+        let cache = Cache::open(&repo.root)?;
+        let _alone = cache.lock()?;
+        let pins = repo.root.join(PINS);
+        let mut variables = vec![("WEFT_NGINX", nginx(&cache, true)?)];
+        variables.extend(node::ensure(&cache, &pins)?);
+        variables.extend(python::ensure(&cache, &pins)?);
+        Ok(Self { variables: preferring_the_callers(variables) })
+    }
+
+    /// What is there already; the rest stays unset.
+    pub(crate) fn installed(repo: &Repo) -> Result<Self> {
+        let cache = Cache::open(&repo.root)?;
+        let pins = repo.root.join(PINS);
+        let mut variables = Vec::new();
+        variables.extend(nginx(&cache, false).ok().map(|path| ("WEFT_NGINX", path)));
+        variables.extend(node::installed(&cache, &pins)?.unwrap_or_default());
+        variables.extend(python::installed(&cache, &pins)?.unwrap_or_default());
+        Ok(Self { variables: preferring_the_callers(variables) })
+    }
+
+    /// Variable and path of each tool.
+    pub(crate) fn variables(&self) -> &[(&'static str, PathBuf)] {
+        &self.variables
+    }
+}
+
+/// The nginx program alone, for the benchmark.
+pub(crate) fn nginx_for_bench(repo: &Repo) -> Result<PathBuf> {
+    let cache = Cache::open(&repo.root)?;
+    let _alone = cache.lock()?;
+    nginx(&cache, true)
+}
+
+/// The system's own, or a private copy of Debian's that starts no service and claims no port.
+fn nginx(cache: &Cache, may_install: bool) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("WEFT_NGINX").map(PathBuf::from).or_else(|| find_program("nginx")) {
+        return Ok(path);
+    }
+    let folder = cache.folder("nginx", "");
+    let program = folder.path.join("usr/sbin/nginx");
+    if folder.is_complete() {
+        return Ok(program);
+    }
+    if !may_install {
+        bail!("nginx is not installed");
+    }
+    folder.fill(|path| debian::unpack("nginx", path, Path::new("usr/sbin/nginx"), "-v"))?;
+    Ok(program)
+}
+
+/// A variable that is already set wins over what was installed.
+fn preferring_the_callers(variables: Vec<(&'static str, PathBuf)>) -> Vec<(&'static str, PathBuf)> {
+    let chosen = |(name, path)| (name, std::env::var_os(name).map_or(path, PathBuf::from));
+    variables.into_iter().map(chosen).collect()
+}
