@@ -1,2 +1,43 @@
-//! x
-fn main(){}
+//! The command `weft`: the only place where the gateway and the services meet.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod services;
+mod state;
+mod summary;
+mod tools;
+mod up;
+
+/// A service mesh for MCP: one endpoint in front of many servers.
+#[derive(Debug, Parser)]
+#[command(name = "weft", version, about, propagate_version = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway and every server in this process, with nothing else needed.
+    Up(up::Arguments),
+    /// List the tools of every service, as clients see them.
+    Tools(tools::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Up(arguments) => up::run(arguments),
+        Command::Tools(arguments) => tools::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain from what was tried to why it failed, one line each.
+            eprintln!("error: {error}");
+            error.chain().skip(1).for_each(|cause| eprintln!("  because: {cause}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,231 @@
-//! Not written yet.
+//! The data plane of Weft: one MCP endpoint in front of many servers.
+//!
+//! [`start`] turns settings, an identity and a registry into a running gateway. The life of a call is the order of the
+//! steps in `path.rs`; each step is a file, and its product is what the next one needs, so that none can be left out.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use weft_identity::Identity;
+use weft_mesh::Snapshot;
+use weft_telemetry::Recorder;
+
+mod admin;
+mod admit;
+mod authenticate;
+mod authorize;
+mod call;
+mod catalogue;
+mod door;
+mod envelope;
+mod forward;
+mod listen;
+mod local;
+mod path;
+mod record;
+mod refusal;
+mod reply;
+mod route;
+mod seal;
+mod session;
+pub mod settings;
+mod status;
+mod subscribe;
+mod told;
+mod upstream;
+mod uri;
+
+pub use seal::{Seal, SealError};
+pub use settings::Settings;
+pub use status::{ServiceStatus, Status};
+
+/// Everything the steps share.
+pub(crate) struct Gateway {
+    pub(crate) settings: Settings,
+    pub(crate) seal: Seal,
+    pub(crate) anonymous: Arc<str>,
+    pub(crate) admission: admit::Admission,
+    pub(crate) upstreams: Arc<upstream::Upstreams>,
+    pub(crate) catalogue: Arc<catalogue::Catalogue>,
+    pub(crate) sessions: session::Sessions,
+    /// Cancelled when the gateway begins to end: long streams complete.
+    pub(crate) drain: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) began: Instant,
+}
+
+/// What a gateway is made of, besides its settings.
+pub struct Parts {
+    /// The key of session tokens; replicas share it.
+    pub seal: Seal,
+    /// Who the gateway is towards servers; without one only servers without mutual TLS can be reached.
+    pub identity: Option<Identity>,
+    /// The registry.
+    pub registry: watch::Receiver<Arc<Snapshot>>,
+    /// The process's metrics, shown on the administration address.
+    pub recorder: Recorder,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings cannot be used.
+    #[error("the gateway's settings cannot be used: {}", .0.join("; "))]
+    Settings(Vec<String>),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} for {purpose}; is another program using it? choose another with {flag}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What for.
+        purpose: &'static str,
+        /// The flag that changes it.
+        flag: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A running gateway.
+pub struct Running {
+    gateway: Arc<Gateway>,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    stop: CancellationToken,
+    data: JoinHandle<()>,
+    background: Vec<JoinHandle<()>>,
+}
+
+/// Starts listening; returns as soon as clients can connect.
+pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartError> {
+    let wrong = settings.check();
+    if !wrong.is_empty() {
+        return Err(StartError::Settings(wrong));
+    }
+    let data = bind(settings.listen, "MCP clients", "--listen").await?;
+    let operators = bind(settings.admin, "administration", "--admin").await?;
+    let (listen, admin) = (local(&data, settings.listen), local(&operators, settings.admin));
+    let tasks = TaskTracker::new();
+    let connect = Duration::from_secs(settings.timeouts.connect_seconds);
+    let idle = Duration::from_secs(settings.timeouts.session_idle_seconds);
+    let gateway = Arc::new(Gateway {
+        seal: parts.seal,
+        anonymous: "local".into(),
+        admission: admit::Admission::new(&settings.limits),
+        upstreams: Arc::new(upstream::Upstreams::new(parts.identity, connect, tasks.clone())),
+        catalogue: Arc::new(catalogue::Catalogue::new(&settings.name, settings.instructions.clone())),
+        sessions: session::Sessions::new(settings.limits.sessions, idle),
+        drain: CancellationToken::new(),
+        tasks,
+        began: Instant::now(),
+        settings,
+    });
+    let stop = CancellationToken::new();
+    let background = background(&gateway, parts.registry, parts.recorder, operators, &stop);
+    let grace = Duration::from_secs(gateway.settings.timeouts.drain_seconds);
+    let data = tokio::spawn(listen::run(Arc::clone(&gateway), data, stop.clone(), grace));
+    Ok(Running { gateway, listen, admin, stop, data, background })
+}
+
+fn background(
+    gateway: &Arc<Gateway>,
+    registry: watch::Receiver<Arc<Snapshot>>,
+    recorder: Recorder,
+    operators: TcpListener,
+    stop: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let debounce = Duration::from_millis(gateway.settings.catalogue.debounce_millis);
+    let follower = Arc::new(catalogue::follow::Follower {
+        catalogue: Arc::clone(&gateway.catalogue),
+        upstreams: Arc::clone(&gateway.upstreams),
+        settings: gateway.settings.catalogue.clone(),
+    });
+    let (upstreams, catalogue) = (Arc::clone(&gateway.upstreams), Arc::clone(&gateway.catalogue));
+    let (following, announcing, reaping) = (stop.clone(), stop.clone(), stop.clone());
+    let owner = Arc::clone(gateway);
+    vec![
+        tokio::spawn(async move { upstreams.follow(registry, following).await }),
+        tokio::spawn(catalogue::follow::all(follower, stop.clone())),
+        tokio::spawn(async move { catalogue.announce(debounce, announcing).await }),
+        tokio::spawn(async move { reap(owner, reaping).await }),
+        tokio::spawn(admin::run(Arc::clone(gateway), recorder, operators, stop.clone())),
+    ]
+}
+
+/// Ends sessions that nobody uses, at servers too.
+async fn reap(gateway: Arc<Gateway>, stop: CancellationToken) {
+    let pause = (Duration::from_secs(gateway.settings.timeouts.session_idle_seconds) / 4)
+        .clamp(Duration::from_secs(1), Duration::from_secs(60));
+    while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+        for session in gateway.sessions.reap() {
+            gateway.tasks.spawn(async move { session.close().await });
+        }
+    }
+}
+
+async fn bind(address: SocketAddr, purpose: &'static str, flag: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, purpose, flag, source })
+}
+
+fn local(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(asked)
+}
+
+impl Running {
+    /// Where clients connect.
+    pub const fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Where operators connect.
+    pub const fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// What the gateway knows now.
+    pub fn status(&self) -> Status {
+        status::of(&self.gateway)
+    }
+
+    /// Waits until the entries of all named services are known, or the time is over; true when they are.
+    pub async fn ready(&self, services: &[weft_mesh::ServiceId], within: Duration) -> bool {
+        let known = || services.iter().all(|service| self.gateway.catalogue.knows(service));
+        let waiting = async {
+            while !known() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(within, waiting).await.is_ok()
+    }
+
+    /// Completes long streams, finishes what is in flight within the grace period, and ends.
+    pub async fn shutdown(self) {
+        self.gateway.drain.cancel();
+        self.stop.cancel();
+        for task in self.background {
+            join(task).await;
+        }
+        join(self.data).await;
+        for service in self.gateway.upstreams.all().values() {
+            for instance in &service.group().instances {
+                instance.connections.close();
+            }
+        }
+        self.gateway.tasks.close();
+        let left = Duration::from_millis(500);
+        if tokio::time::timeout(left, self.gateway.tasks.wait()).await.is_err() {
+            tracing::debug!(tasks = self.gateway.tasks.len(), "ending with work left");
+        }
+    }
+}
+
+async fn join(task: JoinHandle<()>) {
+    if let Err(error) = task.await {
+        tracing::error!(%error, "a task of the gateway failed");
+    }
+}

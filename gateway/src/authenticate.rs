@@ -1,0 +1,45 @@
+//! Step 3: who is calling. A verified peer and the request's credentials become a [`Caller`].
+//!
+//! Today one source exists: a peer on a loopback address is the anonymous local user. Anyone else is refused, so that
+//! a gateway bound to a network address by mistake serves nobody.
+
+use std::sync::Arc;
+
+use crate::{listen::Peer, refusal::Refusal};
+
+/// An identity. Cheap to clone; carried from here to the audit of the call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Caller {
+    id: Arc<str>,
+}
+
+impl Caller {
+    /// The stable name of the caller: what limits, sealed tokens and services are bound to.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// Accepts anonymous callers from loopback; refuses everyone else.
+pub(crate) fn identify(peer: &Peer, anonymous: &Arc<str>) -> Result<Caller, Refusal> {
+    if peer.address.ip().to_canonical().is_loopback() {
+        Ok(Caller { id: Arc::clone(anonymous) })
+    } else {
+        Err(Refusal::Unauthenticated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_may_stay_anonymous() {
+        let anonymous: Arc<str> = "local".into();
+        let at = |ip: &str| Peer { address: format!("{ip}:9").parse().unwrap() };
+        assert!(identify(&at("127.0.0.1"), &anonymous).is_ok());
+        assert!(identify(&at("[::1]"), &anonymous).is_ok());
+        assert!(identify(&at("[::ffff:127.0.0.1]"), &anonymous).is_ok());
+        assert!(identify(&at("192.0.2.1"), &anonymous).is_err());
+    }
+}

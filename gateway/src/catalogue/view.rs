@@ -1,0 +1,333 @@
+//! A [`View`]: one moment of the whole catalogue, immutable: names to services, and every list as the text to answer with.
+//!
+//! Names are `<service>_<name>`; the pair is looked up and never parsed back. A name that would not be unique to clients
+//! that write `_` for every unusual character, or is longer than clients take, is refused here, said aloud, and nobody is
+//! renamed.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+    sync::Arc,
+};
+
+use weft_mesh::ServiceId;
+use weft_telemetry::names;
+use weft_wire::splice::quote;
+
+use super::{
+    Changed,
+    shelf::{Entry, Hints, Shelf},
+};
+use crate::uri;
+
+/// The longest name a client is sure to take (official conformance suite, `tools-name-format`).
+const LONGEST: usize = 64;
+
+/// A named thing of a service: a tool or a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tool {
+    pub(crate) service: ServiceId,
+    /// Its name at the service.
+    pub(crate) name: Arc<str>,
+    pub(crate) hints: Hints,
+}
+
+/// The four lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tools,
+    Prompts,
+    Resources,
+    Templates,
+}
+
+impl Kind {
+    /// The list that a method asks for.
+    pub(crate) fn of(method: &str) -> Option<Self> {
+        match method {
+            "tools/list" => Some(Self::Tools),
+            "prompts/list" => Some(Self::Prompts),
+            "resources/list" => Some(Self::Resources),
+            "resources/templates/list" => Some(Self::Templates),
+            _ => None,
+        }
+    }
+
+    const fn member(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources => "resources",
+            Self::Templates => "resourceTemplates",
+        }
+    }
+}
+
+/// A name that is not shown, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RefusedName {
+    pub(crate) service: ServiceId,
+    pub(crate) name: String,
+    pub(crate) why: String,
+}
+
+/// One moment of the catalogue.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) tools: BTreeMap<String, Tool>,
+    pub(crate) prompts: BTreeMap<String, Tool>,
+    pub(crate) schemes: HashMap<String, ServiceId>,
+    pub(crate) refused: Vec<RefusedName>,
+    pub(crate) stale: Vec<String>,
+    /// Tools by service, for the status page and the verbatim path.
+    pub(crate) services: BTreeMap<ServiceId, Vec<(Arc<str>, Hints)>>,
+    own: HashMap<(ServiceId, Arc<str>), Hints>,
+    lists: [String; 4],
+    tail: String,
+    info: String,
+    instructions: Option<String>,
+}
+
+impl View {
+    pub(crate) fn build(
+        name: &str,
+        instructions: Option<&str>,
+        shelves: &BTreeMap<ServiceId, Shelf>,
+        before: Option<&Self>,
+    ) -> Self {
+        let mut refused = Vec::new();
+        let schemes = schemes(shelves, before);
+        let (tools, tool_list) = named(shelves, before.map(|view| &view.tools), |shelf| &shelf.tools, &mut refused);
+        let (prompts, prompt_list) =
+            named(shelves, before.map(|view| &view.prompts), |shelf| &shelf.prompts, &mut refused);
+        for (service, shelf) in shelves {
+            let dropped = shelf.dropped.iter().map(|(name, why)| RefusedName {
+                service: service.clone(),
+                name: name.clone(),
+                why: why.clone(),
+            });
+            refused.extend(dropped);
+        }
+        let lists = [
+            tool_list,
+            prompt_list,
+            located(shelves, &schemes, |shelf| &shelf.resources),
+            located(shelves, &schemes, |shelf| &shelf.templates),
+        ];
+        let stale: Vec<String> =
+            shelves.iter().filter(|(_, shelf)| shelf.stale).map(|(service, _)| service.to_string()).collect();
+        let of = |shelf: &Shelf| shelf.tools.iter().map(|tool| (Arc::from(tool.key.as_str()), tool.hints)).collect();
+        let services: BTreeMap<_, Vec<_>> =
+            shelves.iter().map(|(service, shelf)| (service.clone(), of(shelf))).collect();
+        let own = services
+            .iter()
+            .flat_map(|(service, tools)| tools.iter().map(|(name, hints)| ((service.clone(), Arc::clone(name)), *hints)))
+            .collect();
+        Self {
+            tools,
+            prompts,
+            schemes,
+            refused,
+            tail: tail(shelves),
+            info: format!(r#"{{"name":{},"version":"{}"}}"#, quote(name), env!("CARGO_PKG_VERSION")),
+            instructions: merged_instructions(instructions, shelves),
+            stale,
+            services,
+            own,
+            lists,
+        }
+    }
+
+    /// The hints of a tool by its own name, and that name as a shared string.
+    pub(crate) fn own_tool(&self, service: &ServiceId, name: &str) -> Option<(Arc<str>, Hints)> {
+        self.own.get_key_value(&(service.clone(), Arc::from(name))).map(|((_, name), hints)| (Arc::clone(name), *hints))
+    }
+
+    /// The result of a list in the stateless era: complete, with its cache hints (MCP 2026-07-28, caching).
+    pub(crate) fn stateless_list(&self, kind: Kind) -> String {
+        format!(
+            r#"{{"resultType":"complete","{}":[{}],{},"_meta":{{"io.modelcontextprotocol/serverInfo":{}{}}}}}"#,
+            kind.member(),
+            self.list(kind),
+            self.tail,
+            self.info,
+            self.stale_meta(",")
+        )
+    }
+
+    /// The result of a list in the session era.
+    pub(crate) fn session_list(&self, kind: Kind) -> String {
+        match self.stale_meta("") {
+            meta if meta.is_empty() => format!(r#"{{"{}":[{}]}}"#, kind.member(), self.list(kind)),
+            meta => format!(r#"{{"{}":[{}],"_meta":{{{meta}}}}}"#, kind.member(), self.list(kind)),
+        }
+    }
+
+    /// The result of `server/discover`.
+    pub(crate) fn discover(&self) -> String {
+        format!(
+            r#"{{"resultType":"complete","supportedVersions":[{}],"capabilities":{CAPABILITIES},{}{},"_meta":{{"io.modelcontextprotocol/serverInfo":{}{}}}}}"#,
+            crate::refusal::supported_versions(),
+            self.instructions_member(),
+            self.tail,
+            self.info,
+            self.stale_meta(",")
+        )
+    }
+
+    /// The result of `initialize`.
+    pub(crate) fn initialize(&self, version: &str) -> String {
+        format!(
+            r#"{{"protocolVersion":"{version}","capabilities":{CAPABILITIES},{}"serverInfo":{}}}"#,
+            self.instructions_member(),
+            self.info
+        )
+    }
+
+    fn instructions_member(&self) -> String {
+        self.instructions.as_ref().map_or_else(String::new, |text| format!(r#""instructions":{},"#, quote(text)))
+    }
+
+    fn stale_meta(&self, comma: &str) -> String {
+        if self.stale.is_empty() {
+            return String::new();
+        }
+        let names: Vec<String> = self.stale.iter().map(|name| quote(name)).collect();
+        format!(r#"{comma}"weft/stale":[{}]"#, names.join(","))
+    }
+
+    fn list(&self, kind: Kind) -> &str {
+        let [tools, prompts, resources, templates] = &self.lists;
+        match kind {
+            Kind::Tools => tools,
+            Kind::Prompts => prompts,
+            Kind::Resources => resources,
+            Kind::Templates => templates,
+        }
+    }
+
+    /// What a client would see differently.
+    pub(crate) fn differs(&self, before: &Self) -> Changed {
+        let [tools, prompts, resources, templates] = &self.lists;
+        Changed {
+            tools: *tools != before.lists[0],
+            prompts: *prompts != before.lists[1],
+            resources: *resources != before.lists[2] || *templates != before.lists[3],
+        }
+    }
+
+    /// Sets the gauges, and says aloud what was refused.
+    pub(crate) fn publish(&self) {
+        for (service, tools) in &self.services {
+            let stale = f64::from(u8::from(self.stale.iter().any(|name| name == service.as_ref())));
+            #[expect(clippy::cast_precision_loss, reason = "a count of tools")]
+            metrics::gauge!(names::GATEWAY_CATALOGUE_TOOLS.name, "service" => service.to_string()).set(tools.len() as f64);
+            metrics::gauge!(names::GATEWAY_CATALOGUE_STALE.name, "service" => service.to_string()).set(stale);
+        }
+        for refused in &self.refused {
+            tracing::error!(service = %refused.service, name = refused.name, why = refused.why, "a name is not shown to clients");
+        }
+    }
+}
+
+/// What the aggregate endpoint can do, whatever services are there now: others may join.
+const CAPABILITIES: &str = r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"completions":{},"logging":{}}"#;
+
+/// Merges named entries in the order of their exposed names; who had a name before keeps it.
+fn named(
+    shelves: &BTreeMap<ServiceId, Shelf>,
+    before: Option<&BTreeMap<String, Tool>>,
+    entries: impl Fn(&Shelf) -> &Vec<Entry>,
+    refused: &mut Vec<RefusedName>,
+) -> (BTreeMap<String, Tool>, String) {
+    let mut shown: BTreeMap<String, (Tool, &Entry)> = BTreeMap::new();
+    let mut taken: HashMap<String, String> = HashMap::new();
+    let kept = |service: &ServiceId, full: &str| {
+        before.is_some_and(|before| before.get(full).is_some_and(|tool| tool.service == *service))
+    };
+    let mut all: Vec<(bool, String, &ServiceId, &Entry)> = shelves
+        .iter()
+        .flat_map(|(service, shelf)| entries(shelf).iter().map(move |entry| (service, entry)))
+        .map(|(service, entry)| (service, entry, format!("{service}_{}", entry.key)))
+        .map(|(service, entry, full)| (!kept(service, &full), full, service, entry))
+        .collect();
+    all.sort_by(|a, b| (a.0, &a.1, a.2).cmp(&(b.0, &b.1, b.2)));
+    for (_, full, service, entry) in all {
+        let flat: String = full.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+        let why = if full.len() > LONGEST {
+            format!("its full name {full:?} is longer than {LONGEST} characters")
+        } else if let Some(other) = taken.get(&flat) {
+            format!("its full name {full:?} is not distinct from {other:?}")
+        } else {
+            taken.insert(flat, full.clone());
+            let tool = Tool { service: service.clone(), name: entry.key.as_str().into(), hints: entry.hints };
+            shown.insert(full, (tool, entry));
+            continue;
+        };
+        refused.push(RefusedName { service: service.clone(), name: entry.key.clone(), why });
+    }
+    let mut list = String::new();
+    for (full, (_, entry)) in &shown {
+        push(&mut list, entry, full);
+    }
+    (shown.into_iter().map(|(full, (tool, _))| (full, tool)).collect(), list)
+}
+
+/// Merges entries that are known by URI: an owned scheme passes, any other URI is wrapped.
+fn located(
+    shelves: &BTreeMap<ServiceId, Shelf>,
+    schemes: &HashMap<String, ServiceId>,
+    entries: impl Fn(&Shelf) -> &Vec<Entry>,
+) -> String {
+    let mut shown: BTreeMap<String, &Entry> = BTreeMap::new();
+    for (service, shelf) in shelves {
+        for entry in entries(shelf) {
+            let owned = uri::scheme(&entry.key).is_some_and(|scheme| schemes.get(scheme) == Some(service));
+            let full = if owned { entry.key.clone() } else { uri::wrap(service.as_ref(), &entry.key) };
+            shown.insert(full, entry);
+        }
+    }
+    let mut list = String::new();
+    for (full, entry) in &shown {
+        push(&mut list, entry, full);
+    }
+    list
+}
+
+fn push(list: &mut String, entry: &Entry, full: &str) {
+    let comma = if list.is_empty() { "" } else { "," };
+    let _ = write!(list, "{comma}{}{}{}", entry.head, quote(full), entry.tail);
+}
+
+/// Who owns which scheme: the first to claim it keeps it.
+fn schemes(shelves: &BTreeMap<ServiceId, Shelf>, before: Option<&View>) -> HashMap<String, ServiceId> {
+    let mut owners = HashMap::new();
+    for (service, shelf) in shelves {
+        for scheme in &shelf.schemes {
+            let kept = before.and_then(|view| view.schemes.get(scheme)) == Some(service);
+            if kept || !owners.contains_key(scheme) {
+                owners.insert(scheme.clone(), service.clone());
+            }
+        }
+    }
+    owners
+}
+
+fn tail(shelves: &BTreeMap<ServiceId, Shelf>) -> String {
+    let ttl = shelves.values().map(|shelf| if shelf.stale { 0 } else { shelf.ttl_ms }).min().unwrap_or(0);
+    let scope = if shelves.values().any(|shelf| shelf.private) { "private" } else { "public" };
+    format!(r#""ttlMs":{ttl},"cacheScope":"{scope}""#)
+}
+
+/// The gateway's own words first, then each service's, named; bounded, because clients put this into every prompt.
+fn merged_instructions(own: Option<&str>, shelves: &BTreeMap<ServiceId, Shelf>) -> Option<String> {
+    const LONGEST_OF_ONE: usize = 1024;
+    let mut text = own.unwrap_or_default().to_owned();
+    for (service, shelf) in shelves {
+        if let Some(said) = &shelf.instructions {
+            let end = said.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= LONGEST_OF_ONE).last();
+            let _ = write!(text, "{}{service}: {}", if text.is_empty() { "" } else { "\n\n" }, &said[..end.unwrap_or(0)]);
+        }
+    }
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,136 @@
+//! What the gateway answers by itself on the aggregate endpoint: who it is, the lists, and the small session methods.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Response};
+use weft_wire::{code, splice::quote, version::Era};
+
+use crate::{
+    Gateway,
+    call::{Asked, Call},
+    catalogue::Kind,
+    door::Surface,
+    forward::SESSION_HEADER,
+    record::Record,
+    refusal::Refusal,
+    reply::{self, Body},
+    route::Local,
+    session::link,
+};
+
+/// What a client may say about itself that is remembered, in bytes; more is refused, because it is sent with each request.
+const INTRODUCTION: usize = 4096;
+
+/// Answers a local method.
+pub(crate) async fn answer(
+    gateway: &Arc<Gateway>,
+    call: &Call,
+    asked: &Asked,
+    local: Local,
+) -> Result<Response<Body>, Refusal> {
+    let view = gateway.catalogue.view();
+    let result = match local {
+        Local::Discover => view.discover(),
+        Local::List(kind) => list(&view, kind, call.era()),
+        Local::Ping => "{}".to_owned(),
+        Local::Initialize => {
+            let result = view.initialize(call.version.as_str());
+            let mut response = reply::json(code::result_body(&asked.id, &result));
+            begin(gateway, call, asked, &mut response)?;
+            return Ok(response);
+        }
+        Local::SetLevel => {
+            set_level(gateway, call, asked).await?;
+            "{}".to_owned()
+        }
+    };
+    Ok(reply::json(code::result_body(&asked.id, &result)))
+}
+
+fn list(view: &crate::catalogue::View, kind: Kind, era: Era) -> String {
+    match era {
+        Era::Stateless => view.stateless_list(kind),
+        Era::Session => view.session_list(kind),
+    }
+}
+
+/// Begins a session for the client and puts its token on the answer.
+pub(crate) fn begin(
+    gateway: &Arc<Gateway>,
+    call: &Call,
+    asked: &Asked,
+    response: &mut Response<Body>,
+) -> Result<Arc<crate::session::Session>, Refusal> {
+    let capabilities = asked.capabilities.as_deref().unwrap_or("{}");
+    let info = asked.client_info.as_deref().unwrap_or(r#"{"name":"unknown","version":"0"}"#);
+    if capabilities.len() + info.len() > INTRODUCTION {
+        let message = format!("capabilities and clientInfo together are limited to {INTRODUCTION} bytes");
+        return Err(Refusal::Malformed(code::INVALID_PARAMS, message));
+    }
+    let (token, session) =
+        gateway.sessions.begin(&gateway.seal, &call.caller, &call.surface, call.version, (capabilities, info))?;
+    if let Ok(value) = HeaderValue::from_str(&token) {
+        response.headers_mut().insert(SESSION_HEADER, value);
+    }
+    Ok(session)
+}
+
+/// `initialize` on a service's own endpoint: the service answers, and the gateway's session stands around its own.
+pub(crate) async fn initialize_at(
+    gateway: &Arc<Gateway>,
+    call: &Call,
+    asked: &Asked,
+    record: &mut Record,
+) -> Result<Response<Body>, Refusal> {
+    let Surface::Service(id) = &call.surface else { return Err(Refusal::NotFound) };
+    let service = gateway.upstreams.get(id).ok_or(Refusal::NotFound)?;
+    record.set_route(Arc::clone(&service.label), None);
+    let mut response = Response::new(Body::empty());
+    let session = begin(gateway, call, asked, &mut response)?;
+    let opened = link::open(gateway, &service, &session, call.body.clone()).await?;
+    record.answered(&weft_wire::reply::scan(&opened.message));
+    let token = response.headers_mut().remove(SESSION_HEADER);
+    let mut response = reply::json(opened.message);
+    *response.status_mut() = opened.status;
+    match opened.version {
+        None => {
+            // The service refused; there is no session to speak of.
+            if let Some(token) = token.as_ref().and_then(|token| token.to_str().ok()) {
+                gateway.sessions.end(token);
+            }
+        }
+        Some(_) => {
+            if let Some(link) = opened.link {
+                session.adopt(&service, link).await;
+            }
+            if let Some(token) = token {
+                response.headers_mut().insert(SESSION_HEADER, token);
+            }
+        }
+    }
+    Ok(response)
+}
+
+/// The log level is remembered, and told to the servers that have a session already; others hear it when theirs begins.
+async fn set_level(gateway: &Arc<Gateway>, call: &Call, asked: &Asked) -> Result<(), Refusal> {
+    const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+    let level = asked.level.as_deref().filter(|level| LEVELS.contains(level)).ok_or_else(|| {
+        Refusal::Malformed(code::INVALID_PARAMS, format!("params.level must be one of {}", LEVELS.join(", ")))
+    })?;
+    let Some(session) = &call.session else { return Ok(()) };
+    session.set_level(level);
+    let links: Vec<_> = session.links.lock().await.values().cloned().collect();
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":"weft-level","method":"logging/setLevel","params":{{"level":{}}}}}"#,
+        quote(level)
+    );
+    for link in links {
+        let outgoing = link::outgoing(session, body.clone().into(), Some(&link));
+        let gateway = Arc::clone(gateway);
+        gateway.clone().tasks.spawn(async move {
+            // A server without logging refuses, which changes nothing for the client.
+            let _ = crate::upstream::exchange::exchange(&link.instance, &outgoing).await;
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! Step 6: where a call goes: to a service, to the catalogue, to a stream of changes, or to the gateway itself.
+//!
+//! On the aggregate endpoint names are looked up in the catalogue's present view; on a service's own endpoint everything
+//! goes to that service as it came.
+
+use std::{borrow::Cow, ops::Range, sync::Arc};
+
+use weft_mesh::ServiceId;
+use weft_wire::{headers, splice::quote, version::Era};
+
+use crate::{
+    Gateway,
+    call::{Asked, Call, Spot},
+    catalogue::{Kind, Tool, View},
+    door::Surface,
+    refusal::{Broken, Refusal},
+    uri,
+    upstream::Service,
+};
+
+/// A destination.
+pub(crate) enum Route {
+    /// The gateway answers.
+    Local(Local),
+    /// `subscriptions/listen` over all services.
+    Listen,
+    /// `resources/subscribe` (true) or `resources/unsubscribe` (false) of a session, at one service.
+    Subscribe(Box<Target>, bool),
+    /// A service answers.
+    Service(Box<Target>),
+}
+
+/// What the gateway answers by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Local {
+    Discover,
+    Initialize,
+    Ping,
+    List(Kind),
+    SetLevel,
+}
+
+/// A service, and how the message must be changed on its way there.
+pub(crate) struct Target {
+    pub(crate) service: Arc<Service>,
+    pub(crate) edits: Vec<(Range<usize>, Cow<'static, str>)>,
+    /// `Mcp-Name` as the service must see it, encoded.
+    pub(crate) name: Option<String>,
+    /// True when a lost answer may be asked for again.
+    pub(crate) repeatable: bool,
+    /// The tool or prompt, when it is known to exist.
+    pub(crate) label: Option<Arc<str>>,
+    /// Resource URIs of answers must be wrapped.
+    pub(crate) wrap: bool,
+}
+
+/// Finds the route of a request.
+pub(crate) fn find(gateway: &Gateway, call: &Call, asked: &Asked) -> Result<Route, Refusal> {
+    match &call.surface {
+        Surface::Service(service) => verbatim(gateway, call, asked, service),
+        Surface::Aggregate => aggregate(gateway, call, asked),
+    }
+}
+
+fn verbatim(gateway: &Gateway, call: &Call, asked: &Asked, id: &ServiceId) -> Result<Route, Refusal> {
+    let service = gateway.upstreams.get(id).ok_or_else(|| absent(gateway, id))?;
+    let known = asked
+        .name
+        .as_ref()
+        .filter(|_| asked.method == "tools/call")
+        .and_then(|name| gateway.catalogue.view().own_tool(id, &name.value));
+    let repeatable = known.as_ref().is_some_and(|(_, hints)| hints.repeatable()) || reads(&asked.method);
+    let target = Target {
+        service,
+        edits: Vec::new(),
+        name: mirrored(call, asked).map(|spot| headers::encode(&spot.value).into_owned()),
+        repeatable,
+        label: known.map(|(name, _)| name),
+        wrap: false,
+    };
+    let subscribes = call.era() == Era::Session;
+    Ok(match asked.method.as_str() {
+        "resources/subscribe" if subscribes => Route::Subscribe(Box::new(target), true),
+        "resources/unsubscribe" if subscribes => Route::Subscribe(Box::new(target), false),
+        _ => Route::Service(Box::new(target)),
+    })
+}
+
+fn aggregate(gateway: &Gateway, call: &Call, asked: &Asked) -> Result<Route, Refusal> {
+    let view = gateway.catalogue.view();
+    let to = |found: (Tool, &Spot)| named(gateway, call, found).map(|target| Route::Service(Box::new(target)));
+    let at = |spot: &Option<Spot>| {
+        let spot = spot.as_ref().ok_or_else(|| missing("uri"))?;
+        located(gateway, &view, call, spot)
+    };
+    match (asked.method.as_str(), call.era()) {
+        ("tools/call", _) => to(lookup(&view.tools, asked.name.as_ref(), "tool")?),
+        ("prompts/get", _) => to(lookup(&view.prompts, asked.name.as_ref(), "prompt")?),
+        ("resources/read", _) => at(&asked.uri).map(|target| Route::Service(Box::new(target))),
+        ("completion/complete", _) => match (&asked.prompt_ref, &asked.resource_ref) {
+            (Some(_), _) => to(lookup(&view.prompts, asked.prompt_ref.as_ref(), "prompt")?),
+            (None, Some(_)) => at(&asked.resource_ref).map(|target| Route::Service(Box::new(target))),
+            (None, None) => Err(missing("ref")),
+        },
+        ("subscriptions/listen", Era::Stateless) => Ok(Route::Listen),
+        ("resources/subscribe", Era::Session) => at(&asked.uri).map(|target| Route::Subscribe(Box::new(target), true)),
+        ("resources/unsubscribe", Era::Session) => {
+            at(&asked.uri).map(|target| Route::Subscribe(Box::new(target), false))
+        }
+        (method, era) => own(method, era, asked).map(Route::Local),
+    }
+}
+
+/// The methods that the gateway answers for all services.
+fn own(method: &str, era: Era, asked: &Asked) -> Result<Local, Refusal> {
+    if let Some(kind) = Kind::of(method) {
+        // Everything is on the first page, so no cursor was ever given out.
+        return match &asked.cursor {
+            None => Ok(Local::List(kind)),
+            Some(_) => Err(Refusal::Unknown("unknown cursor; ask for the list again without one".into())),
+        };
+    }
+    match (method, era) {
+        ("server/discover", Era::Stateless) => Ok(Local::Discover),
+        ("initialize", Era::Session) => Ok(Local::Initialize),
+        ("ping", Era::Session) => Ok(Local::Ping),
+        ("logging/setLevel", Era::Session) => Ok(Local::SetLevel),
+        _ => Err(Refusal::UnknownMethod(method.to_owned())),
+    }
+}
+
+fn lookup<'s>(
+    table: &std::collections::BTreeMap<String, Tool>,
+    spot: Option<&'s Spot>,
+    what: &str,
+) -> Result<(Tool, &'s Spot), Refusal> {
+    let spot = spot.ok_or_else(|| missing("name"))?;
+    let tool = table.get(&spot.value).ok_or_else(|| Refusal::Unknown(format!("unknown {what}: {}", spot.value).into()))?;
+    Ok((tool.clone(), spot))
+}
+
+/// A call of a named thing: the name is replaced by the service's own.
+fn named(gateway: &Gateway, call: &Call, (tool, spot): (Tool, &Spot)) -> Result<Target, Refusal> {
+    let service = gateway.upstreams.get(&tool.service).ok_or_else(|| absent(gateway, &tool.service))?;
+    let view = gateway.catalogue.view();
+    Ok(Target {
+        wrap: !owns_everything(&view, &tool.service),
+        edits: vec![(spot.span.clone(), quote(&tool.name).into())],
+        name: (call.era() == Era::Stateless).then(|| headers::encode(&tool.name).into_owned()),
+        repeatable: tool.hints.repeatable() || call.request().is_some_and(|asked| reads(&asked.method)),
+        label: Some(tool.name),
+        service,
+    })
+}
+
+/// A call about a resource: its owner by scheme, or the service that its wrapping names.
+fn located(gateway: &Gateway, view: &View, call: &Call, spot: &Spot) -> Result<Target, Refusal> {
+    let unknown = || Refusal::UnknownResource(spot.value.clone());
+    let owner = uri::scheme(&spot.value).and_then(|scheme| view.schemes.get(scheme));
+    let (id, inner) = match (owner, uri::unwrap(&spot.value)) {
+        (Some(owner), _) => (owner.clone(), None),
+        (None, Some((service, inner))) => (service.parse::<ServiceId>().map_err(|_| unknown())?, Some(inner)),
+        (None, None) => return Err(unknown()),
+    };
+    if !gateway.catalogue.knows(&id) {
+        return Err(unknown());
+    }
+    let service = gateway.upstreams.get(&id).ok_or_else(|| absent(gateway, &id))?;
+    let own = inner.unwrap_or(&spot.value);
+    let named = call.era() == Era::Stateless && call.request().is_some_and(|asked| asked.method == "resources/read");
+    Ok(Target {
+        wrap: !owns_everything(view, &id),
+        edits: inner.map(|inner| (spot.span.clone(), Cow::Owned(quote(inner)))).into_iter().collect(),
+        name: named.then(|| headers::encode(own).into_owned()),
+        repeatable: true,
+        label: None,
+        service,
+    })
+}
+
+/// A service that owns its schemes never needs its answers rewritten.
+fn owns_everything(view: &View, id: &ServiceId) -> bool {
+    view.schemes.values().any(|owner| owner == id)
+}
+
+/// The value that `Mcp-Name` mirrors for this method, in the stateless era.
+fn mirrored<'a>(call: &Call, asked: &'a Asked) -> Option<&'a Spot> {
+    if call.era() == Era::Session {
+        return None;
+    }
+    match asked.method.as_str() {
+        "tools/call" | "prompts/get" => asked.name.as_ref(),
+        "resources/read" => asked.uri.as_ref(),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => asked.task_id.as_ref(),
+        _ => None,
+    }
+}
+
+/// Methods that change nothing.
+fn reads(method: &str) -> bool {
+    matches!(
+        method,
+        "server/discover" | "ping" | "prompts/get" | "resources/read" | "completion/complete" | "initialize"
+    ) || Kind::of(method).is_some()
+}
+
+/// A service that is not registered now: an outage when it is one we know, otherwise nothing at all.
+fn absent(gateway: &Gateway, id: &ServiceId) -> Refusal {
+    if gateway.catalogue.knows(id) {
+        Refusal::Service {
+            service: id.to_string(),
+            broken: Broken::NoInstance,
+            retry: std::time::Duration::from_secs(5),
+        }
+    } else {
+        Refusal::NotFound
+    }
+}
+
+fn missing(member: &str) -> Refusal {
+    Refusal::Unknown(format!("params.{member} is missing").into())
+}

@@ -1,0 +1,176 @@
+//! What the gateway can be told: the wire form of its configuration (TOML and environment) and its defaults.
+//!
+//! Sizes are in bytes and times in seconds, as their names say. Checked once at start by [`Settings::check`].
+
+use std::net::SocketAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The configuration of one gateway.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where MCP clients connect.
+    pub listen: SocketAddr,
+    /// Where operators connect: health, metrics, console. Keep it private.
+    pub admin: SocketAddr,
+    /// How the gateway introduces itself to clients.
+    pub name: String,
+    /// What clients are told about the mesh as a whole, in front of the services' own instructions.
+    pub instructions: Option<String>,
+    /// Bounds on what callers may ask for.
+    pub limits: Limits,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// Which hosts and web origins are accepted.
+    pub doors: Doors,
+    /// How the lists of tools, prompts and resources are kept.
+    pub catalogue: CatalogueSettings,
+}
+
+/// Bounds on what callers may ask for.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest request body, bytes.
+    pub body_bytes: usize,
+    /// Deepest nesting of a request body.
+    pub depth: usize,
+    /// Messages in one batch (2025-03-26 only).
+    pub batch: usize,
+    /// Calls in flight over all callers; more are shed.
+    pub concurrency: usize,
+    /// Open streams (`subscriptions/listen`, GET) over all callers.
+    pub streams: usize,
+    /// Requests per second of one caller.
+    pub caller_rate: u32,
+    /// Requests one caller may send at once after a pause.
+    pub caller_burst: u32,
+    /// Largest reply that is collected in memory where it cannot be streamed, bytes.
+    pub reply_bytes: usize,
+    /// Largest single event of a server's stream, bytes.
+    pub event_bytes: usize,
+    /// Sessions remembered at once; the one idle for longest makes room.
+    pub sessions: usize,
+}
+
+/// How long things may take, in seconds.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// Connecting to an instance, TLS included.
+    pub connect_seconds: u64,
+    /// One call, from its first attempt to the last byte.
+    pub call_seconds: u64,
+    /// Reading a request body.
+    pub body_seconds: u64,
+    /// A session that is not used for this long is forgotten, and its sessions at servers are ended.
+    pub session_idle_seconds: u64,
+    /// What is in flight at shutdown may finish within this time.
+    pub drain_seconds: u64,
+}
+
+/// Which hosts and web origins are accepted besides loopback.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Doors {
+    /// Host names, without port.
+    pub hosts: Vec<String>,
+    /// Origins, as browsers send them (`https://app.example`); `*` allows every page and is not wise.
+    pub origins: Vec<String>,
+}
+
+/// How the lists are kept.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CatalogueSettings {
+    /// Lists are asked for again at least this often, whatever the server's own hint says.
+    pub refresh_seconds: u64,
+    /// A service that left the registry stays listed for this long, so that a restart is not seen by clients.
+    pub forget_seconds: u64,
+    /// Changes within this time are told to clients once.
+    pub debounce_millis: u64,
+    /// Entries of one list over all its pages.
+    pub entries: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            name: "weft".into(),
+            instructions: None,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            doors: Doors::default(),
+            catalogue: CatalogueSettings::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 4 << 20,
+            depth: 64,
+            batch: 100,
+            concurrency: 4096,
+            streams: 16_384,
+            caller_rate: 50_000,
+            caller_burst: 50_000,
+            reply_bytes: 64 << 20,
+            event_bytes: 16 << 20,
+            sessions: 50_000,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect_seconds: 2,
+            call_seconds: 600,
+            body_seconds: 30,
+            session_idle_seconds: 3600,
+            drain_seconds: 4,
+        }
+    }
+}
+
+impl Default for CatalogueSettings {
+    fn default() -> Self {
+        Self { refresh_seconds: 300, forget_seconds: 20, debounce_millis: 200, entries: 10_000 }
+    }
+}
+
+impl Settings {
+    /// Everything that is wrong with these settings, each with its key; empty when they can be used.
+    pub fn check(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let limits = &self.limits;
+        let positive = [
+            ("limits.body_bytes", limits.body_bytes),
+            ("limits.depth", limits.depth),
+            ("limits.batch", limits.batch),
+            ("limits.concurrency", limits.concurrency),
+            ("limits.streams", limits.streams),
+            ("limits.reply_bytes", limits.reply_bytes),
+            ("limits.event_bytes", limits.event_bytes),
+            ("limits.sessions", limits.sessions),
+            ("limits.caller_rate", limits.caller_rate as usize),
+            ("limits.caller_burst", limits.caller_burst as usize),
+            ("catalogue.entries", self.catalogue.entries),
+        ];
+        for (key, value) in positive {
+            if value == 0 {
+                wrong.push(format!("{key} must be at least 1"));
+            }
+        }
+        if self.listen == self.admin && self.listen.port() != 0 {
+            wrong.push(format!("listen and admin are both {}; give them different ports", self.listen));
+        }
+        wrong
+    }
+}

@@ -1,0 +1,104 @@
+//! Messages that want no answer: a client's notifications, and its answers to questions that servers asked.
+//!
+//! Each is answered 202 at once when it was understood. What has nobody to go to is dropped: the protocol has no way to
+//! complain about a notification.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
+use weft_mesh::ServiceId;
+use weft_wire::{envelope::Id, splice::splice, version::Era};
+
+use crate::{
+    Gateway,
+    call::{Call, What},
+    door::Surface,
+    forward::rewrite::unmark,
+    reply::{self, Body},
+    session::{
+        Session,
+        link::{self, Link},
+    },
+    upstream::exchange,
+};
+
+/// Passes a message on to whom it concerns.
+pub(crate) async fn tell(gateway: &Arc<Gateway>, call: &Call) -> Response<Body> {
+    if call.era() == Era::Stateless {
+        // This era has no notifications from clients over HTTP; one that comes changes nothing.
+        return reply::accepted();
+    }
+    if let Some(session) = &call.session {
+        match &call.what {
+            What::Notification { method, request_id } if method == "notifications/cancelled" => {
+                cancel(gateway, session, call, request_id.as_ref()).await;
+            }
+            What::Notification { method, .. } => notify(gateway, session, call, method).await,
+            What::Response { id, span } => answer(gateway, session, call, id, span).await,
+            What::Request(_) => {}
+        }
+    }
+    reply::accepted()
+}
+
+/// A cancellation goes to the server that works on the call; where it has no session, the call's connection is the way.
+async fn cancel(gateway: &Arc<Gateway>, session: &Arc<Session>, call: &Call, request_id: Option<&Id<'static>>) {
+    let Some(flight) = request_id.and_then(|id| session.flight(id)) else { return };
+    let link = session.links.lock().await.get(&flight.service).cloned();
+    match link {
+        Some(link) => send(gateway, session, link, call.body.clone()).await,
+        None => flight.cancel.cancel(),
+    }
+}
+
+async fn notify(gateway: &Arc<Gateway>, session: &Arc<Session>, call: &Call, method: &str) {
+    let links = session.links.lock().await.clone();
+    match &call.surface {
+        Surface::Service(service) => {
+            if let Some(link) = links.get(service) {
+                send(gateway, session, Arc::clone(link), call.body.clone()).await;
+            }
+        }
+        // The gateway begins its sessions at servers itself.
+        Surface::Aggregate if method == "notifications/initialized" => {}
+        Surface::Aggregate => {
+            for link in links.into_values() {
+                send(gateway, session, link, call.body.clone()).await;
+            }
+        }
+    }
+}
+
+/// The client's answer goes to the server that asked.
+async fn answer(
+    gateway: &Arc<Gateway>,
+    session: &Arc<Session>,
+    call: &Call,
+    id: &Id<'static>,
+    span: &std::ops::Range<usize>,
+) {
+    let (service, body): (ServiceId, Bytes) = match &call.surface {
+        Surface::Service(service) => (service.clone(), call.body.clone()),
+        Surface::Aggregate => {
+            let Some((service, raw)) = unmark(id) else { return };
+            let Ok(service) = service.parse() else { return };
+            (service, splice(&call.body, &[(span.clone(), raw.as_str())]).into())
+        }
+    };
+    let link = session.links.lock().await.get(&service).cloned();
+    match link {
+        Some(link) => send(gateway, session, link, body).await,
+        None => tracing::debug!(service = %service, "an answer came for a server that has no session any more"),
+    }
+}
+
+async fn send(gateway: &Arc<Gateway>, session: &Arc<Session>, link: Arc<Link>, body: Bytes) {
+    let outgoing = link::outgoing(session, body, Some(&link));
+    let patience = std::time::Duration::from_secs(gateway.settings.timeouts.call_seconds.min(30));
+    match tokio::time::timeout(patience, exchange::exchange(&link.instance, &outgoing)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::debug!(why = error.why(), "a message without answer did not arrive"),
+        Err(_) => tracing::debug!("a message without answer was not taken in time"),
+    }
+}

@@ -1,0 +1,243 @@
+//! The connections to one instance: HTTP/1.1 over mutual TLS (or plain TCP to a server without an identity), reused last
+//! in, first out.
+//!
+//! Own, and not a general client's pool, for one reason: it must be known for certain whether a request ever left, because
+//! that decides whether a call may be repeated. HTTP/1.1, because one call per connection keeps calls from blocking each
+//! other, and dropping a connection is the one cancellation that every server understands.
+
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
+use weft_identity::Identity;
+
+type Sender = http1::SendRequest<Full<Bytes>>;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// Nothing of the request left the gateway: it may be sent elsewhere.
+    NotSent(String),
+    /// The request may have been acted on.
+    Lost(String),
+}
+
+impl SendError {
+    pub(crate) fn why(&self) -> &str {
+        match self {
+            Self::NotSent(why) | Self::Lost(why) => why,
+        }
+    }
+}
+
+/// Idle connections kept per instance; more are closed when they come back.
+const IDLE: usize = 512;
+
+/// The connections of one instance.
+pub(crate) struct Connections {
+    address: SocketAddr,
+    /// The SPIFFE URI that the instance must prove; none means plain TCP.
+    expected: Option<(Identity, String)>,
+    /// An identity is expected but the gateway has none to connect with.
+    unusable: bool,
+    connect: Duration,
+    idle: Mutex<Vec<Sender>>,
+    open: Arc<AtomicUsize>,
+    tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Connections").field("address", &self.address).field("open", &self.open).finish_non_exhaustive()
+    }
+}
+
+impl Connections {
+    pub(crate) fn new(
+        info: &weft_mesh::Instance,
+        identity: Option<Identity>,
+        connect: Duration,
+        tasks: TaskTracker,
+    ) -> Self {
+        let unusable = info.identity.is_some() && identity.is_none();
+        Self {
+            address: info.address,
+            expected: info.identity.clone().and_then(|expected| Some((identity?, expected))),
+            unusable,
+            connect,
+            idle: Mutex::default(),
+            open: Arc::default(),
+            tasks,
+        }
+    }
+
+    /// Connections open now, idle ones included.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Sends one request and waits for the head of the answer.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<ReplyBody>, SendError> {
+        loop {
+            let (mut sender, reused) = match self.take() {
+                Some(sender) => (sender, true),
+                None => (self.dial().await?, false),
+            };
+            match sender.try_send_request(request).await {
+                Ok(response) => {
+                    return Ok(response.map(|body| ReplyBody { body, lease: Some((Arc::clone(self), sender)) }));
+                }
+                Err(mut error) => match error.take_message() {
+                    // An idle connection that the server closed meanwhile: the request comes back untouched.
+                    Some(unsent) if reused => request = unsent,
+                    Some(_) => return Err(SendError::NotSent(error.error().to_string())),
+                    None => return Err(SendError::Lost(error.error().to_string())),
+                },
+            }
+        }
+    }
+
+    fn take(&self) -> Option<Sender> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(sender) = idle.pop() {
+            if !sender.is_closed() {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    fn give_back(&self, sender: Sender) {
+        if sender.is_closed() {
+            return;
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE {
+            idle.push(sender);
+        }
+    }
+
+    async fn dial(self: &Arc<Self>) -> Result<Sender, SendError> {
+        if self.unusable {
+            return Err(SendError::NotSent("the instance demands mutual TLS and the gateway has no identity".into()));
+        }
+        match timeout(self.connect, self.handshake()).await {
+            Ok(sender) => sender.map_err(SendError::NotSent),
+            Err(_) => Err(SendError::NotSent("connecting took too long".into())),
+        }
+    }
+
+    async fn handshake(self: &Arc<Self>) -> Result<Sender, String> {
+        let socket = TcpStream::connect(self.address).await.map_err(|error| error.to_string())?;
+        socket.set_nodelay(true).map_err(|error| error.to_string())?;
+        match &self.expected {
+            Some((identity, expected)) => {
+                let stream = identity.connector().connect(expected, socket).await.map_err(|error| {
+                    metrics::counter!(weft_telemetry::names::GATEWAY_TLS_FAILURES.name, "reason" => error.label())
+                        .increment(1);
+                    error.to_string()
+                })?;
+                self.http(stream).await
+            }
+            None => self.http(socket).await,
+        }
+    }
+
+    async fn http<S>(self: &Arc<Self>, stream: S) -> Result<Sender, String>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        let count = Count::up(&self.open);
+        self.tasks.spawn(async move {
+            let _count = count;
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection to an instance ended");
+            }
+        });
+        Ok(sender)
+    }
+
+    /// Closes what is idle, at shutdown.
+    pub(crate) fn close(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Counts an open connection for as long as it lives.
+struct Count(Arc<AtomicUsize>);
+
+impl Count {
+    fn up(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(counter))
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The body of an answer, and the connection it comes from: read to the end, the connection is used again; dropped
+/// before, it is closed, which tells the server to stop.
+pub(crate) struct ReplyBody {
+    body: Incoming,
+    lease: Option<(Arc<Connections>, Sender)>,
+}
+
+impl ReplyBody {
+    fn finished(&mut self) {
+        if let Some((home, sender)) = self.lease.take() {
+            home.give_back(sender);
+        }
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(None) => self.finished(),
+            Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.finished(),
+            Poll::Ready(Some(Err(_))) => self.lease = None,
+            _ => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
