@@ -61,7 +61,7 @@ fn install(folder: &Path, pins: &Path) -> Result<()> {
         fs::copy(pins.join(name), folder.join(name))?;
     }
     // Whatever Node runs npm may be older than what the packages ask for: they run on the pinned one.
-    let quiet = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    let quiet = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
     command::run(Command::new("npm").args(quiet).current_dir(folder))?;
     let node = node(folder)?;
     command::run(Command::new(&node).arg("install.cjs").current_dir(folder.join(CLAUDE)))?;
