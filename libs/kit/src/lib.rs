@@ -50,6 +50,7 @@ mod meter;
 mod offer;
 mod perform;
 mod plan;
+mod program;
 mod question;
 mod registered;
 mod reply;
@@ -59,6 +60,7 @@ mod serve;
 mod server;
 mod service;
 mod session_era;
+mod settings;
 mod stdio;
 mod tool;
 mod voice;
@@ -80,9 +82,11 @@ pub use crate::offer::{
     Body, Completing, CompletionOf, Content, Message, Prompt, PromptArguments, Resources, Template,
 };
 pub use crate::plan::{Approval, Confirm, Plan, Planned, Proposed};
+pub use crate::program::main;
 pub use crate::reply::{Block, Link, Page, Reply, Truncated};
 pub use crate::seal::{SealKey, SealKeyError};
 pub use crate::serve::{KitError, Running, serve};
 pub use crate::service::{Builder, Service, ServiceFault};
+pub use crate::settings::NoSettings;
 pub use crate::stdio::{StdioError, serve_streams};
 pub use crate::tool::{Annotations, Tool};

@@ -1,0 +1,260 @@
+//! The whole `main()` of a service's own binary: flags, settings, logs, metrics, serve or `--stdio`, signals, drain.
+//!
+//! Flags are shorthand for settings: each becomes the override of one key, so that files, environment and flags are read,
+//! checked and explained in one place.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use weft_identity::{Files, Peers};
+use weft_telemetry::{LogFormat, Recorder};
+
+use crate::host::Host;
+use crate::manifest::Manifest;
+use crate::seal::SealKey;
+use crate::serve::serve;
+use crate::service::Service;
+use crate::settings::{HostSettings, Settings};
+use crate::stdio::serve_streams;
+
+/// Prefix of the environment variables that override settings.
+const PREFIX: &str = "WEFT_";
+/// How often the metrics fold what histograms gathered.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "a flag is either given or not")]
+struct Flags {
+    /// Settings file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Speak MCP on standard input and output instead of listening.
+    #[arg(long)]
+    stdio: bool,
+    /// Address to listen on.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Address of a plain listener for health and metrics.
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+    /// Directory for state.
+    #[arg(long, value_name = "DIR")]
+    state: Option<String>,
+    /// Which instance of the service this is.
+    #[arg(long, value_name = "N")]
+    instance: Option<String>,
+    /// Offer only tools that change nothing.
+    #[arg(long)]
+    read_only: bool,
+    /// Log filter, e.g. `info` or `weft_kit=debug`.
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// Override any setting, e.g. `--set service.root=/data`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Print the JSON Schema of the settings and exit.
+    #[arg(long)]
+    settings_schema: bool,
+    /// Print the tool list and exit.
+    #[arg(long)]
+    tools: bool,
+}
+
+/// Runs a service as a program: `manifest` is the text of its `service.toml`, `build` makes it from its own settings (the
+/// `[service]` table).
+pub fn main<C, E>(manifest: &str, version: &'static str, build: impl FnOnce(C) -> Result<Service, E>) -> ExitCode
+where
+    C: DeserializeOwned + JsonSchema + Default,
+    E: Into<anyhow::Error>,
+{
+    match run(manifest, version, |settings| build(settings).map_err(Into::into)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run<C>(manifest: &str, version: &'static str, build: impl FnOnce(C) -> anyhow::Result<Service>) -> anyhow::Result<()>
+where
+    C: DeserializeOwned + JsonSchema + Default,
+{
+    let manifest = Manifest::parse(manifest)?;
+    let name: &'static str = format!("weft-{}", manifest.name()).leak();
+    let command = Flags::command().name(name).about(manifest.description.clone()).version(version);
+    let flags = Flags::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let schema = weft_settings::schema::<Settings<C>>();
+    if flags.settings_schema {
+        println!("{schema}");
+        return Ok(());
+    }
+    let overrides = overrides(std::env::vars(), &flags, &serde_json::from_str(&schema)?)?;
+    let settings = weft_settings::load::<Settings<C>>(flags.config.as_deref(), PREFIX, overrides)?;
+    let format = if settings.host.log_json { LogFormat::Json } else { LogFormat::Text };
+    weft_telemetry::init_logs(format, &settings.host.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let service = build(settings.service).context("the service cannot start")?;
+        if flags.tools {
+            println!("{}", service.list_json());
+            return Ok(());
+        }
+        let stop = stop_signal()?;
+        if flags.stdio {
+            let streams = rmcp::transport::stdio();
+            return Ok(serve_streams(service, settings.rules, streams, stop).await?);
+        }
+        let recorder = weft_telemetry::recorder()?;
+        let mut host = host(&settings.host, &manifest)?;
+        host.rules = settings.rules;
+        host.metrics = Some(Arc::new({
+            let recorder = recorder.clone();
+            move || recorder.render()
+        }));
+        let running = serve(service, host).await?;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = upkeep(&recorder) => {}
+        }
+        running.shutdown(Duration::from_secs(settings.host.grace_s)).await;
+        Ok(())
+    })
+}
+
+/// The environment with the flags on top, as overrides of single settings.
+fn overrides(
+    environment: impl Iterator<Item = (String, String)>,
+    flags: &Flags,
+    schema: &Value,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut overrides: BTreeMap<_, _> = environment.filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    let mut set = |key: &str, value: &str| {
+        overrides.insert(format!("{PREFIX}{}", key.replace('.', "__").to_uppercase()), value.to_owned());
+    };
+    let named = [
+        ("host.listen", &flags.listen),
+        ("host.admin", &flags.admin),
+        ("host.state", &flags.state),
+        ("host.instance", &flags.instance),
+        ("host.log", &flags.log),
+    ];
+    for (key, value) in named {
+        if let Some(value) = value {
+            set(key, value);
+        }
+    }
+    if flags.read_only {
+        set("rules.read_only", "true");
+    }
+    for pair in &flags.set {
+        let (key, value) = pair.split_once('=').with_context(|| format!("--set {pair}: write key=value"))?;
+        anyhow::ensure!(is_setting(schema, key), "--set {pair}: there is no setting {key}; see --settings-schema");
+        set(key, value);
+    }
+    Ok(overrides)
+}
+
+/// Whether `key` (`table.key`) is a setting. Variables of the environment that are none are other programs'; a flag that is
+/// none is a mistake.
+fn is_setting(schema: &Value, key: &str) -> bool {
+    let resolve = |at: &Value| match at["$ref"].as_str() {
+        Some(reference) => schema.pointer(reference.trim_start_matches('#')).unwrap_or(at).clone(),
+        None => at.clone(),
+    };
+    let found = key.split('.').try_fold(schema.clone(), |at, name| Some(resolve(at["properties"].get(name)?)));
+    found.is_some()
+}
+
+fn host(settings: &HostSettings, manifest: &Manifest) -> anyhow::Result<Host> {
+    let state = settings.state.clone().or_else(|| default_state(manifest.name()));
+    let state = state.context("no state directory: give one with --state, or set HOME")?;
+    std::fs::create_dir_all(&state).with_context(|| format!("cannot make the state directory {}", state.display()))?;
+    let seal_key = settings.seal_key.clone().unwrap_or_else(|| state.join("seal.key"));
+    let listen = settings.listen.unwrap_or_else(|| ([127, 0, 0, 1], manifest.port).into());
+    let identity = match &settings.identity {
+        Some(dir) => Some(Files::in_directory(dir).open()?),
+        None => None,
+    };
+    Ok(Host {
+        admin: settings.admin,
+        advertise: settings.advertise,
+        identity,
+        gateway: Peers::Only(settings.gateways.clone()),
+        zone: settings.zone.clone(),
+        instance: settings.instance,
+        ..Host::new(listen, SealKey::open_or_create(&seal_key)?)
+    })
+}
+
+/// XDG Base Directory Specification: state that should survive restarts.
+fn default_state(name: &str) -> Option<PathBuf> {
+    let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = base.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")))?;
+    Some(base.join("weft").join(name))
+}
+
+/// A token that fires at the first SIGINT or SIGTERM.
+fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = CancellationToken::new();
+    let fired = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        fired.cancel();
+    });
+    Ok(stop)
+}
+
+async fn upkeep(recorder: &Recorder) {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        recorder.upkeep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default, serde::Deserialize, JsonSchema)]
+    #[expect(dead_code, reason = "only its schema matters")]
+    struct Own {
+        root: Option<String>,
+    }
+
+    #[test]
+    fn flags_and_set_override_the_environment() {
+        let line = ["weft-x", "--listen", "127.0.0.1:1", "--read-only", "--set", "service.root=/data=1"];
+        let flags = Flags::parse_from(line);
+        let environment = [("WEFT_HOST__LISTEN", "127.0.0.1:9"), ("WEFT_HOST__ZONE", "z"), ("PATH", "/bin")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let schema = schemars::schema_for!(Settings<Own>).to_value();
+        let overrides = overrides(environment.into_iter(), &flags, &schema).unwrap();
+        let got: Vec<_> = overrides.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let expected = [
+            ("WEFT_HOST__LISTEN", "127.0.0.1:1"),
+            ("WEFT_HOST__ZONE", "z"),
+            ("WEFT_RULES__READ_ONLY", "true"),
+            ("WEFT_SERVICE__ROOT", "/data=1"),
+        ];
+        assert_eq!(got, expected);
+        for wrong in ["service.root", "service.colour=1", "colour.root=1"] {
+            let flags = Flags::parse_from(["weft-x", "--set", wrong]);
+            assert!(super::overrides(std::iter::empty(), &flags, &schema).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The program `weft-echo`.
+
+use weft_kit::NoSettings;
+
+fn main() -> std::process::ExitCode {
+    weft_kit::main(weft_echo::MANIFEST, env!("CARGO_PKG_VERSION"), |_: NoSettings| weft_echo::service())
+}
