@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use weft_filesystem::Settings as FilesystemSettings;
 use weft_identity::{DevCa, Peers};
-use weft_kit::{Host, Running, Service};
+use weft_kit::{Confirm, Host, Running, Service};
 use weft_mesh::{Instance, Local, Register as _, ServiceId};
 
 use crate::state::State;
@@ -33,7 +33,7 @@ pub(crate) fn all(plan: &Plan) -> Result<Vec<Service>> {
     let settings = FilesystemSettings { read_only: plan.read_only, ..settings };
     let mut services = vec![weft_filesystem::service(settings)?];
     if plan.echo {
-        services.push(weft_echo::service(())?);
+        services.push(weft_echo::service()?);
     }
     Ok(services)
 }
@@ -48,12 +48,14 @@ pub(crate) async fn start(
     let mut running = Vec::new();
     let mut names = Vec::new();
     for service in all(plan)? {
-        let name = service.name().to_owned();
+        let name = service.manifest().name().to_owned();
         let mut host = Host::new(SocketAddr::from(([127, 0, 0, 1], 0)), state.service_key()?);
         host.identity = Some(authority.issue(&name)?);
         host.gateway = Peers::Only(vec![authority.issue(GATEWAY)?.spiffe_id()]);
         host.register = Some(Arc::clone(registry) as _);
         host.rules.read_only = plan.read_only;
+        // What can be undone (a file into the trash) is done at once; the rest is shown first.
+        host.rules.confirm = Confirm::AutoIfLowRisk;
         let started = weft_kit::serve(service, host).await;
         running.push(started.with_context(|| format!("the service {name:?} cannot start"))?);
         names.push(name.parse()?);

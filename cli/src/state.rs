@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -51,13 +51,6 @@ impl State {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The directory of one service's data.
-    pub(crate) fn service(&self, name: &str) -> Result<PathBuf> {
-        let path = self.path.join(name);
-        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(path)
     }
 
     /// The development authority.

@@ -21,14 +21,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         services::Plan { root: PathBuf::from("."), read_only: false, echo: false, foreign: Vec::new() };
     let services = services::all(&plan)?;
     if arguments.json {
-        let lists: serde_json::Map<String, serde_json::Value> =
-            services.iter().map(|service| (service.name().to_owned(), service.list_json())).collect();
+        let mut lists = serde_json::Map::new();
+        for service in &services {
+            lists.insert(service.manifest().name().to_owned(), serde_json::from_str(&service.list_json())?);
+        }
         println!("{}", serde_json::to_string_pretty(&lists)?);
         return Ok(());
     }
     for service in &services {
         for tool in service.tool_names() {
-            println!("{}_{tool}", service.name());
+            println!("{}_{tool}", service.manifest().name());
         }
     }
     Ok(())

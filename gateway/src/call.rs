@@ -77,7 +77,6 @@ impl Spot {
 /// A request, as far as routing looks into it.
 pub(crate) struct Asked {
     pub(crate) id: Id<'static>,
-    pub(crate) id_span: Range<usize>,
     pub(crate) method: String,
     pub(crate) name: Option<Spot>,
     pub(crate) uri: Option<Spot>,
@@ -93,8 +92,6 @@ pub(crate) struct Asked {
     pub(crate) capabilities: Option<String>,
     /// Raw JSON, of `initialize`.
     pub(crate) client_info: Option<String>,
-    /// Raw JSON: of the request's own `_meta`.
-    pub(crate) progress_token: bool,
 }
 
 impl Asked {
@@ -103,7 +100,6 @@ impl Asked {
         let reference = params.reference.as_ref();
         Box::new(Self {
             id: request.id.clone().into_owned(),
-            id_span: request.id_span.clone(),
             method: request.method.to_string(),
             name: params.name.as_ref().map(Spot::of),
             uri: params.uri.as_ref().map(Spot::of),
@@ -115,7 +111,6 @@ impl Asked {
             notifications: params.notifications.map(str::to_owned),
             capabilities: params.capabilities.map(str::to_owned),
             client_info: params.client_info.map(str::to_owned),
-            progress_token: params.meta.as_ref().is_some_and(|meta| meta.progress_token.is_some()),
         })
     }
 }

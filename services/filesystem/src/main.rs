@@ -1,0 +1,5 @@
+//! The program `weft-filesystem`.
+
+fn main() -> std::process::ExitCode {
+    weft_kit::main(weft_filesystem::MANIFEST, env!("CARGO_PKG_VERSION"), weft_filesystem::service)
+}
