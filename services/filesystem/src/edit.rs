@@ -182,7 +182,7 @@ mod tests {
         let twice = apply("f", b"a\nb\na\n", &[edit("a", "x")]).unwrap_err();
         assert_eq!(twice.code(), "ambiguous");
         assert!(twice.message().contains("lines 1, 3"), "{}", twice.message());
-        assert_eq!(apply("f", b"a", &[edit("", "x")]).unwrap_err().code(), "invalid_argument");
+        assert_eq!(apply("f", b"a", &[edit("", "x")]).unwrap_err().code(), "invalid_arguments");
         assert_eq!(apply("f", b"a", &[edit("b", "x")]).unwrap_err().code(), "not_found");
         let all = Edit { expected_count: 2, ..edit("a", "x") };
         assert_eq!(apply("f", b"a\nb\na\n", &[all]).unwrap(), b"x\nb\nx\n");
