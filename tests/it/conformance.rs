@@ -1,0 +1,138 @@
+//! The official conformance suite: through the gateway a server passes what it passes alone, and the aggregate endpoint
+//! passes what does not depend on a server's names.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::harness::{Weft, command, variable};
+
+/// Our conformance server, running.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut child = command(&variable("WEFT_CONFORMANCE_SERVER"))
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.next().unwrap().unwrap();
+        let port = line.rsplit(':').next().and_then(|port| port.trim().parse().ok()).unwrap_or_else(|| panic!("{line}"));
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, port }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the suite; gives each check's outcome.
+fn suite(url: &str, arguments: &[&str], folder: &Path) -> BTreeMap<String, String> {
+    let index = variable("WEFT_NODE_MODULES").join("@modelcontextprotocol/conformance/dist/index.js");
+    let output = command(&variable("WEFT_NODE"))
+        .arg(index)
+        .args(["server", "--url", url])
+        .args(arguments)
+        .arg("-o")
+        .arg(folder)
+        .output()
+        .unwrap();
+    let mut checks = BTreeMap::new();
+    collect(folder, &mut checks);
+    assert!(!checks.is_empty(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    checks
+}
+
+/// Every `checks.json` below a folder, as `scenario/check` → status; a check that comes more than once is numbered.
+fn collect(folder: &Path, checks: &mut BTreeMap<String, String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, checks);
+        } else if path.file_name().is_some_and(|name| name == "checks.json") {
+            let all: Vec<Value> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            let scenario = path.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+            // The folder's name ends in the time of the run.
+            let scenario = scenario.split("-2").next().unwrap_or(&scenario).to_owned();
+            let mut seen = BTreeMap::<String, usize>::new();
+            for check in all {
+                let id = check["id"].as_str().unwrap_or("?").to_owned();
+                let count = seen.entry(id.clone()).or_default();
+                *count += 1;
+                checks.insert(format!("{scenario}/{id}#{count}"), check["status"].as_str().unwrap_or("?").to_owned());
+            }
+        }
+    }
+}
+
+fn passed(checks: &BTreeMap<String, String>) -> usize {
+    checks.values().filter(|status| *status == "SUCCESS").count()
+}
+
+#[track_caller]
+fn through_the_gateway_as_alone(requirements: &str) {
+    let server = Server::start();
+    let weft = Weft::up(&["--add", &format!("conformance=http://127.0.0.1:{}/mcp", server.port)]);
+    let arguments = ["--requirements", requirements];
+    let alone = suite(&format!("http://127.0.0.1:{}/mcp", server.port), &arguments, &weft.folder.path("alone"));
+    let through = suite(&format!("http://127.0.0.1:{}/mcp/conformance", weft.port), &arguments, &weft.folder.path("through"));
+    let lost: Vec<_> = alone
+        .iter()
+        .filter(|(check, status)| *status == "SUCCESS" && through.get(*check).is_none_or(|there| there != "SUCCESS"))
+        .map(|(check, _)| format!("{check}: {}", through.get(check).map_or("missing", String::as_str)))
+        .collect();
+    println!("{requirements}: alone {} of {} checks, through the gateway {} of {}", passed(&alone), alone.len(), passed(&through), through.len());
+    assert!(lost.is_empty(), "these pass alone and not through the gateway:\n{}", lost.join("\n"));
+    let failed: Vec<_> = through.iter().filter(|(_, status)| *status == "FAILURE").collect();
+    assert!(failed.len() <= alone.values().filter(|status| *status == "FAILURE").count(), "{failed:?}");
+}
+
+#[test]
+fn the_requirements_of_2025_11_25_hold_through_the_gateway() {
+    through_the_gateway_as_alone("2025-11-25");
+}
+
+#[test]
+fn the_requirements_of_2026_07_28_hold_through_the_gateway() {
+    through_the_gateway_as_alone("2026-07-28");
+}
+
+#[test]
+fn the_aggregate_passes_what_does_not_depend_on_names() {
+    let weft = Weft::up(&["--with-echo"]);
+    let scenarios = [
+        "server-initialize",
+        "ping",
+        "logging-set-level",
+        "server-session-lifecycle",
+        "tools-list",
+        "resources-list",
+        "prompts-list",
+        "caching",
+        "http-header-validation",
+        "dns-rebinding-protection",
+        "sep-2164-resource-not-found",
+        "input-required-result-unsupported-methods",
+        "server-sse-multiple-streams",
+    ];
+    let url = format!("http://127.0.0.1:{}/mcp", weft.port);
+    for scenario in scenarios {
+        let checks = suite(&url, &["--scenario", scenario], &weft.folder.path(scenario));
+        let failed: Vec<_> = checks.iter().filter(|(_, status)| *status == "FAILURE").collect();
+        assert!(failed.is_empty() && passed(&checks) > 0, "{scenario}: {checks:?}");
+    }
+}
