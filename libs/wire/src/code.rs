@@ -37,7 +37,8 @@ pub const fn http_status(era: Era, code: i64) -> u16 {
 pub fn error_body(id: Option<&Id<'_>>, code: i64, message: &str, data: Option<&str>) -> Vec<u8> {
     let id = id.map_or("null", Id::as_raw);
     let data = data.map_or_else(String::new, |data| format!(r#","data":{data}"#));
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{}{data}}}}}"#, quote(message)).into_bytes()
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{}{data}}}}}"#, quote(message))
+        .into_bytes()
 }
 
 /// A result message; `result` is raw JSON.

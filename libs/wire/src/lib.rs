@@ -6,6 +6,7 @@
 pub mod code;
 pub mod envelope;
 pub mod headers;
+mod object;
 pub mod reply;
 mod scanner;
 pub mod splice;

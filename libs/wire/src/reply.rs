@@ -1,22 +1,27 @@
 //! What a message of a server is, read in passing: no tree, any chunks, text payloads at the speed of `memchr`.
 //!
-//! The scan trusts the server to send JSON and only finds its way in it; a damaged message gives a verdict that is not
-//! [`Verdict::complete`].
+//! The scan trusts the server to send JSON and only finds its way in it; a message that is cut off or followed by something
+//! gives a verdict that is not [`Verdict::complete`].
+
+use crate::object::string;
 
 /// What a message was.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one message, each asked for by itself")]
 pub struct Verdict {
-    /// A whole JSON value was seen, and nothing behind it.
+    /// A whole JSON object or array was seen, and nothing behind it.
     pub complete: bool,
     /// It is an object with a `result` or an `error`.
     pub is_response: bool,
+    /// It has both, or one of the members named here twice: no two readers need agree on what it says.
+    pub ambiguous: bool,
     /// The code of its error.
     pub error_code: Option<i64>,
     /// Its result says `isError: true`.
     pub is_error: bool,
     /// Its result asks for more input (`resultType: "input_required"`).
     pub input_required: bool,
-    /// Its id, raw.
+    /// Its id, raw; none for `null`, and for one longer than 4 KiB.
     pub id_raw: Option<String>,
     /// Its method: it is a notification, or with an id a question.
     pub method: Option<String>,
@@ -32,32 +37,27 @@ pub fn scan(message: &[u8]) -> Verdict {
 /// Members that are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slot {
-    Id,
-    Method,
-    Result,
-    Error,
-    IsError,
-    ResultType,
-    Code,
-    Other,
+    Other = 0,
+    Id = 1,
+    Method = 2,
+    Result = 4,
+    Error = 8,
+    IsError = 16,
+    ResultType = 32,
+    Code = 64,
 }
 
 impl Slot {
-    fn top(key: &[u8]) -> Self {
-        match key {
-            b"\"id\"" => Self::Id,
-            b"\"method\"" => Self::Method,
-            b"\"result\"" => Self::Result,
-            b"\"error\"" => Self::Error,
-            _ => Self::Other,
-        }
-    }
-
-    fn inner(section: Self, key: &[u8]) -> Self {
+    /// The member of this name, at the top or inside a section.
+    fn named(section: Option<Self>, key: &str) -> Self {
         match (section, key) {
-            (Self::Result, b"\"isError\"") => Self::IsError,
-            (Self::Result, b"\"resultType\"") => Self::ResultType,
-            (Self::Error, b"\"code\"") => Self::Code,
+            (None, "id") => Self::Id,
+            (None, "method") => Self::Method,
+            (None, "result") => Self::Result,
+            (None, "error") => Self::Error,
+            (Some(Self::Result), "isError") => Self::IsError,
+            (Some(Self::Result), "resultType") => Self::ResultType,
+            (Some(Self::Error), "code") => Self::Code,
             _ => Self::Other,
         }
     }
@@ -67,8 +67,53 @@ impl Slot {
     }
 }
 
-/// Longest scalar that is looked at: methods, ids and codes are short.
-const SCALAR: usize = 512;
+/// Longest key or scalar that is looked at.
+const HELD: usize = 4096;
+
+/// A key or scalar while it comes in; what is too long is dropped whole.
+#[derive(Debug)]
+struct Held {
+    bytes: Vec<u8>,
+    fits: bool,
+}
+
+impl Held {
+    fn add(&mut self, bytes: &[u8]) {
+        self.fits &= self.bytes.len() + bytes.len() <= HELD;
+        if self.fits {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// What was held, emptied for the next.
+    fn take(&mut self) -> Option<String> {
+        let (bytes, fits) = (std::mem::take(&mut self.bytes), std::mem::replace(&mut self.fits, true));
+        String::from_utf8(bytes).ok().filter(|text| fits && !text.is_empty())
+    }
+}
+
+/// What the next byte belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Structure,
+    Text,
+    Escape,
+}
+
+/// What the next string is, as far as this is looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Key,
+    KeyBegun,
+    Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Open,
+    Done,
+    Broken,
+}
 
 /// A message under scan.
 #[derive(Debug)]
@@ -76,16 +121,15 @@ pub struct Scan {
     depth: usize,
     /// Whether the containers at depth 1 and 2 are objects.
     object: [bool; 2],
-    in_string: bool,
-    escaped: bool,
-    /// The next string at this depth is a key.
-    key_next: bool,
-    in_key: bool,
+    within: Within,
+    turn: Turn,
+    /// The member of the message that depth 2 is inside of.
     section: Slot,
     slot: Slot,
-    held: Vec<u8>,
-    broken: bool,
-    done: bool,
+    /// Slots that were seen, as bits.
+    seen: u8,
+    held: Held,
+    progress: Progress,
     verdict: Verdict,
 }
 
@@ -97,178 +141,159 @@ impl Default for Scan {
 
 impl Scan {
     /// A scan that has seen nothing.
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             depth: 0,
             object: [false; 2],
-            in_string: false,
-            escaped: false,
-            key_next: false,
-            in_key: false,
+            within: Within::Structure,
+            turn: Turn::Value,
             section: Slot::Other,
             slot: Slot::Other,
-            held: Vec::new(),
-            broken: false,
-            done: false,
-            verdict: Verdict {
-                complete: false,
-                is_response: false,
-                error_code: None,
-                is_error: false,
-                input_required: false,
-                id_raw: None,
-                method: None,
-            },
+            seen: 0,
+            held: Held { bytes: Vec::new(), fits: true },
+            progress: Progress::Open,
+            verdict: Verdict::default(),
         }
     }
 
     /// Takes a chunk.
     pub fn feed(&mut self, chunk: &[u8]) {
-        let mut at = 0;
-        while let Some(&byte) = chunk.get(at) {
-            if self.in_string {
-                at += self.string(&chunk[at..]);
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            if self.within != Within::Structure {
+                rest = self.text(rest);
                 continue;
             }
             if self.depth > 2 {
                 // Deep inside nothing is looked for: the next quote or bracket is all that counts.
-                let skip = chunk[at..].iter().position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'));
+                let skip = rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'));
                 let Some(skip) = skip else { return };
-                at += skip;
-                self.structure(chunk[at]);
-            } else {
-                self.structure(byte);
+                rest = &rest[skip..];
             }
-            at += 1;
+            self.structure(rest[0]);
+            rest = &rest[1..];
         }
     }
 
     /// The verdict on what was fed.
     pub fn finish(self) -> Verdict {
+        let seen = |slot: Slot| self.seen & slot as u8 != 0;
         let mut verdict = self.verdict;
-        verdict.complete = self.done && !self.broken;
+        verdict.complete = self.progress == Progress::Done;
+        verdict.is_response = seen(Slot::Result) || seen(Slot::Error);
+        verdict.ambiguous |= seen(Slot::Result) && seen(Slot::Error);
         verdict
     }
 
-    /// Inside a string; gives how much of the chunk it took.
-    fn string(&mut self, rest: &[u8]) -> usize {
-        let keep = self.in_key || (self.slot.is_scalar() && self.depth <= 2);
-        if self.escaped {
-            self.escaped = false;
-            self.hold(&rest[..1], keep);
-            return 1;
-        }
-        let Some(run) = memchr::memchr2(b'"', b'\\', rest) else {
-            self.hold(rest, keep);
-            return rest.len();
-        };
-        self.hold(&rest[..=run], keep);
-        if rest[run] == b'\\' {
-            self.escaped = true;
-        } else {
-            self.in_string = false;
-            if self.in_key {
-                self.key_done();
-            }
-        }
-        run + 1
+    /// True where keys and scalars are kept.
+    fn keeps(&self) -> bool {
+        self.depth <= 2 && (self.turn == Turn::KeyBegun || self.slot.is_scalar())
     }
 
-    fn hold(&mut self, bytes: &[u8], keep: bool) {
-        if keep && self.held.len() + bytes.len() <= SCALAR {
-            self.held.extend_from_slice(bytes);
+    /// Inside a string; gives what is behind the part that it took.
+    fn text<'c>(&mut self, rest: &'c [u8]) -> &'c [u8] {
+        let run = match self.within {
+            Within::Escape => 0,
+            _ => memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len()),
+        };
+        let taken = rest.len().min(run + 1);
+        if self.keeps() {
+            self.held.add(&rest[..taken]);
         }
+        match (self.within, rest.get(run)) {
+            (Within::Escape, _) => self.within = Within::Text,
+            (_, Some(b'\\')) => self.within = Within::Escape,
+            (_, Some(_)) => {
+                self.within = Within::Structure;
+                if self.turn == Turn::KeyBegun {
+                    self.key_done();
+                }
+            }
+            (_, None) => {}
+        }
+        &rest[taken..]
     }
 
     fn key_done(&mut self) {
-        self.in_key = false;
-        self.slot = match self.depth {
-            1 => Slot::top(&self.held),
-            _ => Slot::inner(self.section, &self.held),
-        };
-        self.held.clear();
+        self.turn = Turn::Value;
+        let raw = self.held.take().unwrap_or_default();
+        let section = (self.depth == 2).then_some(self.section);
+        self.slot = string(&raw).map_or(Slot::Other, |key| Slot::named(section, &key));
+        let bit = self.slot as u8;
+        self.verdict.ambiguous |= self.seen & bit != 0;
+        self.seen |= bit;
     }
 
     fn structure(&mut self, byte: u8) {
-        if self.done && !byte.is_ascii_whitespace() {
-            self.broken = true;
+        if self.progress == Progress::Done && !byte.is_ascii_whitespace() {
+            self.progress = Progress::Broken;
         }
         match byte {
             b'"' => {
-                self.in_string = true;
-                if self.key_next && self.depth <= 2 {
-                    (self.in_key, self.key_next) = (true, false);
+                self.within = Within::Text;
+                if self.turn == Turn::Key {
+                    self.turn = Turn::KeyBegun;
                 }
-                let keep = self.in_key || (self.slot.is_scalar() && self.depth <= 2);
-                self.hold(b"\"", keep);
+                if self.keeps() {
+                    self.held.add(b"\"");
+                }
             }
             b'{' | b'[' => self.open(byte == b'{'),
-            b'}' | b']' => self.close(),
+            b'}' | b']' => self.close(byte == b'}'),
             b',' if self.depth <= 2 => {
-                self.scalar_done();
-                self.key_next = self.in_object();
+                self.value_done();
+                let object = self.depth.checked_sub(1).is_some_and(|level| self.object[level]);
+                self.turn = if object { Turn::Key } else { Turn::Value };
             }
-            b':' => {}
-            byte if byte.is_ascii_whitespace() => {}
-            byte => {
-                let keep = self.slot.is_scalar() && self.depth <= 2;
-                self.hold(&[byte], keep);
-            }
-        }
-    }
-
-    fn in_object(&self) -> bool {
-        self.depth.checked_sub(1).and_then(|level| self.object.get(level)).copied().unwrap_or(false)
-    }
-
-    fn open(&mut self, object: bool) {
-        if self.depth == 1 && matches!(self.slot, Slot::Result | Slot::Error) {
-            self.section = self.slot;
-            self.verdict.is_response = true;
-        } else if self.depth == 1 {
-            self.section = Slot::Other;
-        }
-        self.depth += 1;
-        if let Some(kind) = self.object.get_mut(self.depth - 1) {
-            *kind = object;
-            self.key_next = object;
-            self.slot = Slot::Other;
-            self.held.clear();
-        }
-    }
-
-    fn close(&mut self) {
-        if self.depth <= 2 {
-            self.scalar_done();
-        }
-        match self.depth.checked_sub(1) {
-            Some(depth) => self.depth = depth,
-            None => self.broken = true,
-        }
-        self.key_next = false;
-        self.done |= self.depth == 0;
-    }
-
-    /// A member's value is over.
-    fn scalar_done(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        let slot = std::mem::replace(&mut self.slot, Slot::Other);
-        let verdict = &mut self.verdict;
-        match (self.depth, slot) {
-            (1, Slot::Id) if !held.is_empty() && held != b"null" => verdict.id_raw = text(&held),
-            (1, Slot::Method) => verdict.method = serde_json::from_slice(&held).ok(),
-            // A result that is no object is still a result.
-            (1, Slot::Result | Slot::Error) => verdict.is_response = true,
-            (2, Slot::IsError) => verdict.is_error = held == b"true",
-            (2, Slot::ResultType) => verdict.input_required = held == b"\"input_required\"",
-            (2, Slot::Code) => verdict.error_code = text(&held).and_then(|digits| digits.parse().ok()),
+            byte if self.keeps() && byte != b':' && !byte.is_ascii_whitespace() => self.held.add(&[byte]),
             _ => {}
         }
     }
-}
 
-fn text(bytes: &[u8]) -> Option<String> {
-    std::str::from_utf8(bytes).ok().map(str::to_owned)
+    fn open(&mut self, object: bool) {
+        if self.depth == 1 {
+            self.section = self.slot;
+        }
+        self.turn = Turn::Value;
+        if let Some(kind) = self.object.get_mut(self.depth) {
+            *kind = object;
+            self.slot = Slot::Other;
+            if object {
+                self.turn = Turn::Key;
+            }
+        }
+        self.held.take();
+        self.depth += 1;
+    }
+
+    fn close(&mut self, object: bool) {
+        if self.depth <= 2 {
+            self.value_done();
+        }
+        let Some(outer) = self.depth.checked_sub(1) else { return self.progress = Progress::Broken };
+        if self.object.get(outer).is_some_and(|kind| *kind != object) {
+            self.progress = Progress::Broken;
+        }
+        (self.depth, self.turn) = (outer, Turn::Value);
+        if outer == 0 && self.progress == Progress::Open {
+            self.progress = Progress::Done;
+        }
+    }
+
+    /// A member's value is over.
+    fn value_done(&mut self) {
+        let slot = std::mem::replace(&mut self.slot, Slot::Other);
+        let Some(raw) = self.held.take() else { return };
+        let verdict = &mut self.verdict;
+        match slot {
+            Slot::Id => verdict.id_raw = Some(raw).filter(|raw| raw != "null"),
+            Slot::Method => verdict.method = string(&raw).map(Into::into),
+            Slot::IsError => verdict.is_error = raw == "true",
+            Slot::ResultType => verdict.input_required = string(&raw).as_deref() == Some("input_required"),
+            Slot::Code => verdict.error_code = raw.parse().ok(),
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]
@@ -288,12 +313,58 @@ mod tests {
         let error = scan(br#" {"jsonrpc":"2.0","id":null,"error":{"data":{"code":1},"code":-32602,"message":"x"}} "#);
         assert_eq!((error.complete, error.error_code, error.id_raw), (true, Some(-32602), None));
         let asks = scan(br#"{"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{"result":{}}}"#);
-        assert_eq!((asks.is_response, asks.method.as_deref(), asks.id_raw.as_deref()), (false, Some("elicitation/create"), Some("0")));
-        let more = scan(br#"{"id":1,"result":{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list"}}}}"#);
+        assert_eq!(
+            (asks.is_response, asks.method.as_deref(), asks.id_raw.as_deref()),
+            (false, Some("elicitation/create"), Some("0"))
+        );
+        let more =
+            scan(br#"{"id":1,"result":{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list"}}}}"#);
         assert!(more.input_required && more.method.is_none());
         for damaged in ["", "{", r#"{"id":1"#, r#"{"id":1}}"#, r#"{"id":1} x"#, "not json"] {
             assert!(!scan(damaged.as_bytes()).complete, "{damaged}");
         }
+    }
+
+    #[test]
+    fn a_message_that_can_be_read_in_two_ways_is_told() {
+        for doubtful in [
+            r#"{"id":1,"result":{},"error":{"code":1,"message":""}}"#,
+            r#"{"id":1,"result":{},"r\u0065sult":{}}"#,
+            r#"{"id":1,"id":2,"result":{}}"#,
+            r#"{"id":1,"result":{"isError":false,"isError":true}}"#,
+        ] {
+            let verdict = scan(doubtful.as_bytes());
+            assert!(verdict.complete && verdict.is_response && verdict.ambiguous, "{doubtful}");
+        }
+        assert!(!scan(br#"{"id":1,"result":{"id":2,"result":3,"code":4},"x":{"isError":true,"code":5}}"#).ambiguous);
+    }
+
+    #[test]
+    fn keys_count_as_they_read_and_long_ones_not_at_all() {
+        let escaped = scan(br#"{"id":1,"r\u0065sult":{"is\u0045rror":true,"resultType":"input_\u0072equired"}}"#);
+        assert!(escaped.is_response && escaped.is_error && escaped.input_required);
+        // An escape cuts the key in two; its end alone looks like one that counts.
+        for length in [0, 10, HELD - 8, HELD, 2 * HELD] {
+            let message = format!(r#"{{"{}\result":{{"isError":true}}}}"#, "A".repeat(length.max(1)));
+            assert!(!scan(message.as_bytes()).is_response, "{length}");
+        }
+        let id = format!("\"{}\"", "i".repeat(HELD - 2));
+        let message = format!(r#"{{"id":{id},"result":{{}}}}"#);
+        assert_eq!(scan(message.as_bytes()).id_raw, Some(id));
+        let long = format!(r#"{{"id":"{}\n","result":{{}}}}"#, "i".repeat(HELD));
+        let mut pieces = Scan::new();
+        long.as_bytes().chunks(7).for_each(|chunk| pieces.feed(chunk));
+        let verdict = pieces.finish();
+        assert_eq!((verdict.id_raw.clone(), verdict.is_response), (None, true));
+        assert_eq!(scan(long.as_bytes()), verdict);
+    }
+
+    #[test]
+    fn brackets_that_do_not_match_are_damage() {
+        for damaged in ["{]", r#"{"id":1]"#, r#"{"result":[}}"#, "}", "[]]", "{}{}"] {
+            assert!(!scan(damaged.as_bytes()).complete, "{damaged}");
+        }
+        assert!(scan(b" [ {} , [ ] ] ").complete);
     }
 
     proptest! {

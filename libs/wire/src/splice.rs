@@ -24,25 +24,27 @@ pub fn splice(input: &[u8], edits: &[(Range<usize>, &str)]) -> Vec<u8> {
 
 /// `text` as a JSON string, quotes included (RFC 8259 section 7).
 pub fn quote(text: &str) -> String {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if (c as u32) < 0x20 => {
-                out.push_str("\\u00");
-                for shift in [4, 0] {
-                    let digit = (c as u32 >> shift) & 0xf;
-                    out.push(char::from_digit(digit, 16).unwrap_or('0'));
-                }
+    let mut copied = 0;
+    // What must be escaped is ASCII, so every cut is between characters.
+    for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| matches!(byte, 0..0x20 | b'"' | b'\\')) {
+        out.push_str(&text[copied..at]);
+        copied = at + 1;
+        out.push('\\');
+        match byte {
+            b'\n' => out.push('n'),
+            b'\r' => out.push('r'),
+            b'\t' => out.push('t'),
+            b'"' | b'\\' => out.push(char::from(byte)),
+            _ => {
+                out.push_str("u00");
+                out.extend([byte >> 4, byte & 0xf].map(|digit| char::from(HEX[usize::from(digit)])));
             }
-            c => out.push(c),
         }
     }
+    out.push_str(&text[copied..]);
     out.push('"');
     out
 }

@@ -2,7 +2,11 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use super::{Id, Malformed, Text, Walk, decode, members_of};
+use super::{Id, TORN, Text, Wrong};
+use crate::{
+    object::{Unclear, string, walk},
+    scanner::{Fault, Scanner},
+};
 
 /// The members of `params` that the mesh acts on; those of a wrong type count as absent and are missed by their method.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +23,7 @@ pub struct Params<'a> {
     pub task_id: Option<Text<'a>>,
     /// Of lists.
     pub cursor: Option<Text<'a>>,
-    /// `ref` of `completion/complete`.
+    /// `ref` of `completion/complete`; absent when it has no `type`.
     pub reference: Option<Reference<'a>>,
     /// `_meta`.
     pub meta: Option<Meta<'a>>,
@@ -53,7 +57,7 @@ pub struct Reference<'a> {
 }
 
 /// What a request says about itself (MCP 2026-07-28, `_meta`).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Meta<'a> {
     /// The whole, raw.
     pub raw: &'a str,
@@ -73,39 +77,16 @@ pub struct Meta<'a> {
     pub traceparent: Option<Cow<'a, str>>,
 }
 
-/// What is wrong with the parameters.
-pub(super) enum Wrong {
-    Duplicate(String),
-    Invalid(&'static str),
-    Params(&'static str),
-}
-
-impl Wrong {
-    pub(super) fn with(self, id: Option<Id<'static>>) -> Malformed {
-        match self {
-            Self::Duplicate(key) => Malformed::Duplicate { key, id },
-            Self::Invalid(why) => Malformed::Invalid { why, id },
-            Self::Params(why) => Malformed::Params { why, id },
-        }
+/// Reads the `params` that are next, whole, and says what was first found wrong with them.
+pub(super) fn read<'a>(scanner: &mut Scanner<'a>) -> Result<(Params<'a>, Option<Wrong>), Fault> {
+    if scanner.peek() != Some(b'{') {
+        scanner.value()?;
+        return Ok((Params::default(), Some(Wrong::Invalid(r#""params" must be an object"#))));
     }
-}
-
-fn walked(walk: Result<(), Walk>, not_object: Wrong) -> Result<(), Wrong> {
-    walk.map_err(|walk| match walk {
-        Walk::NotObject => not_object,
-        Walk::Duplicate(key) => Wrong::Duplicate(key),
-    })
-}
-
-/// Reads `params`, which may be absent.
-pub(super) fn read(text: &str, place: Option<Range<usize>>) -> Result<Params<'_>, Wrong> {
-    let Some(place) = place else { return Ok(Params::default()) };
-    let mut params =
-        Params { raw: Some(&text[place.clone()]), span: Some(place.clone()), ..Params::default() };
-    let (mut meta, mut reference) = (None, None);
-    let mut torn = false;
-    let walk = members_of(text, place, |key, span| {
-        let raw = &text[span.clone()];
+    let mut reader = Reader::default();
+    let mut params = Params::default();
+    let start = scanner.at();
+    let unclear = walk(scanner, |scanner, key| {
         let slot = match key {
             "name" => &mut params.name,
             "uri" => &mut params.uri,
@@ -113,68 +94,121 @@ pub(super) fn read(text: &str, place: Option<Range<usize>>) -> Result<Params<'_>
             "cursor" => &mut params.cursor,
             "protocolVersion" => &mut params.protocol_version,
             "level" => &mut params.level,
-            "_meta" => return meta = Some(span),
-            "ref" => return reference = Some(span),
-            "notifications" => return params.notifications = Some(raw),
-            "arguments" => return params.arguments = Some(raw),
-            "capabilities" => return params.capabilities = Some(raw),
-            "clientInfo" => return params.client_info = Some(raw),
-            "requestId" => return params.request_id = Id::parse(raw),
-            "progressToken" => return params.progress_token = Some(raw),
-            _ => return,
-        };
-        *slot = decode(raw).map(|value| Text { value, span });
-        torn |= slot.is_none() && raw.starts_with('"');
-    });
-    walked(walk, Wrong::Invalid("\"params\" must be an object"))?;
-    if torn {
-        return Err(Wrong::Params("a string holds half of a surrogate pair"));
-    }
-    params.meta = meta.map(|span| read_meta(text, span)).transpose()?;
-    params.reference = reference.map(|span| read_reference(text, span)).transpose()?.flatten();
-    Ok(params)
-}
-
-fn read_reference(text: &str, place: Range<usize>) -> Result<Option<Reference<'_>>, Wrong> {
-    let (mut kind, mut name, mut uri) = (None, None, None);
-    let walk = members_of(text, place, |key, span| {
-        let value = decode(&text[span.clone()]);
-        match key {
-            "type" => kind = value,
-            "name" => name = value.map(|value| Text { value, span }),
-            "uri" => uri = value.map(|value| Text { value, span }),
-            _ => {}
-        }
-    });
-    walked(walk, Wrong::Params("\"ref\" must be an object"))?;
-    Ok(kind.map(|kind| Reference { kind, name, uri }))
-}
-
-fn read_meta(text: &str, place: Range<usize>) -> Result<Meta<'_>, Wrong> {
-    let mut meta = Meta {
-        raw: &text[place.clone()],
-        span: place.clone(),
-        protocol_version: None,
-        client_capabilities: None,
-        client_info: None,
-        log_level: None,
-        progress_token: None,
-        traceparent: None,
-    };
-    let walk = members_of(text, place, |key, span| {
-        let raw = &text[span];
-        match key {
-            "io.modelcontextprotocol/protocolVersion" => meta.protocol_version = decode(raw),
-            "io.modelcontextprotocol/clientCapabilities" => {
-                meta.client_capabilities = Some(raw).filter(|raw| raw.starts_with('{'));
+            "_meta" => return reader.meta(scanner).map(|meta| params.meta = meta),
+            "ref" => return reader.reference(scanner).map(|reference| params.reference = reference),
+            _ => {
+                let place = scanner.value()?;
+                reader.raw(&mut params, key, scanner.raw(place));
+                return Ok(());
             }
-            "io.modelcontextprotocol/clientInfo" => meta.client_info = Some(raw),
-            "io.modelcontextprotocol/logLevel" => meta.log_level = decode(raw),
-            "progressToken" => meta.progress_token = Some(raw),
-            "traceparent" => meta.traceparent = decode(raw),
+        };
+        *slot = reader.text(scanner)?;
+        Ok(())
+    })?;
+    let place = start..scanner.at();
+    (params.raw, params.span) = (Some(scanner.raw(place.clone())), Some(place));
+    reader.keys(unclear);
+    Ok((params, reader.wrong))
+}
+
+/// Remembers the first thing that is wrong, while the rest is still read to its end.
+#[derive(Default)]
+struct Reader {
+    wrong: Option<Wrong>,
+}
+
+impl Reader {
+    fn found(&mut self, wrong: Wrong) {
+        self.wrong.get_or_insert(wrong);
+    }
+
+    fn keys(&mut self, unclear: Option<Unclear>) {
+        match unclear {
+            Some(Unclear::Duplicate(key)) => self.found(Wrong::Duplicate(key)),
+            Some(Unclear::Torn) => self.found(Wrong::Params(TORN)),
+            None => {}
+        }
+    }
+
+    /// The string of a valid value; none when it is of another type.
+    fn string<'a>(&mut self, raw: &'a str) -> Option<Cow<'a, str>> {
+        let decoded = string(raw);
+        if decoded.is_none() && raw.starts_with('"') {
+            self.found(Wrong::Params(TORN));
+        }
+        decoded
+    }
+
+    fn text<'a>(&mut self, scanner: &mut Scanner<'a>) -> Result<Option<Text<'a>>, Fault> {
+        let span = scanner.value()?;
+        Ok(self.string(scanner.raw(span.clone())).map(|value| Text { value, span }))
+    }
+
+    /// Keeps a member of `params` that is passed on as it is.
+    fn raw<'a>(&mut self, params: &mut Params<'a>, key: &str, raw: &'a str) {
+        match key {
+            "notifications" => params.notifications = Some(raw),
+            "arguments" => params.arguments = Some(raw),
+            "capabilities" => params.capabilities = Some(raw),
+            "clientInfo" => params.client_info = Some(raw),
+            "progressToken" => params.progress_token = Some(raw),
+            "requestId" => {
+                params.request_id = Id::of(raw);
+                self.string(raw);
+            }
             _ => {}
         }
-    });
-    walked(walk, Wrong::Params("\"_meta\" must be an object"))?;
-    Ok(meta)
+    }
+
+    fn reference<'a>(&mut self, scanner: &mut Scanner<'a>) -> Result<Option<Reference<'a>>, Fault> {
+        if scanner.peek() != Some(b'{') {
+            return scanner.value().map(|_| None);
+        }
+        let (mut kind, mut name, mut uri) = (None, None, None);
+        let unclear = walk(scanner, |scanner, key| {
+            let slot = match key {
+                "type" => &mut kind,
+                "name" => &mut name,
+                "uri" => &mut uri,
+                _ => return scanner.value().map(|_| ()),
+            };
+            *slot = self.text(scanner)?;
+            Ok(())
+        })?;
+        self.keys(unclear);
+        Ok(kind.map(|kind| Reference { kind: kind.value, name, uri }))
+    }
+
+    fn meta<'a>(&mut self, scanner: &mut Scanner<'a>) -> Result<Option<Meta<'a>>, Fault> {
+        if scanner.peek() != Some(b'{') {
+            let place = scanner.value()?;
+            // Several SDKs write what is absent as null.
+            if scanner.raw(place) != "null" {
+                self.found(Wrong::Params(r#""_meta" must be an object"#));
+            }
+            return Ok(None);
+        }
+        let mut meta = Meta::default();
+        let start = scanner.at();
+        let unclear = walk(scanner, |scanner, key| {
+            let place = scanner.value()?;
+            let raw = scanner.raw(place);
+            match key {
+                "io.modelcontextprotocol/protocolVersion" => meta.protocol_version = self.string(raw),
+                "io.modelcontextprotocol/clientCapabilities" => {
+                    meta.client_capabilities = Some(raw).filter(|raw| raw.starts_with('{'));
+                }
+                "io.modelcontextprotocol/clientInfo" => meta.client_info = Some(raw),
+                "io.modelcontextprotocol/logLevel" => meta.log_level = self.string(raw),
+                "progressToken" => meta.progress_token = Some(raw),
+                "traceparent" => meta.traceparent = self.string(raw),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        self.keys(unclear);
+        meta.span = start..scanner.at();
+        meta.raw = scanner.raw(meta.span.clone());
+        Ok(Some(meta))
+    }
 }
