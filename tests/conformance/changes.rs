@@ -8,12 +8,14 @@ use rmcp::{
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
+use crate::resources::WATCHED;
+
 /// What changed.
 #[derive(Clone, Copy)]
 pub(crate) enum Change {
     Tools,
     Prompts,
-    /// The text of [`crate::resources::WATCHED`].
+    /// The text of [`WATCHED`].
     Watched,
 }
 
@@ -28,7 +30,7 @@ pub(crate) async fn tell_stream(stream: &SubscriptionContext, mut changes: Recei
         let sent = match change {
             Ok(Change::Tools) => sink.notify_tool_list_changed().await,
             Ok(Change::Prompts) => sink.notify_prompt_list_changed().await,
-            Ok(Change::Watched) => sink.notify_resource_updated(watched()).await,
+            Ok(Change::Watched) => sink.notify_resource_updated(WATCHED).await,
             Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return,
         };
@@ -43,7 +45,7 @@ pub(crate) async fn tell_session(peer: Peer<RoleServer>, mut changes: Receiver<C
         let sent = match changes.recv().await {
             Ok(Change::Tools) => peer.notify_tool_list_changed().await,
             Ok(Change::Prompts) => peer.notify_prompt_list_changed().await,
-            Ok(Change::Watched) => peer.notify_resource_updated(watched()).await,
+            Ok(Change::Watched) => peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(WATCHED)).await,
             Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return,
         };
@@ -51,8 +53,4 @@ pub(crate) async fn tell_session(peer: Peer<RoleServer>, mut changes: Receiver<C
             return;
         }
     }
-}
-
-fn watched() -> ResourceUpdatedNotificationParam {
-    ResourceUpdatedNotificationParam::new(crate::resources::WATCHED)
 }

@@ -12,7 +12,8 @@ use crate::{
 };
 
 pub(crate) fn list() -> Value {
-    let argument = |name: &str| json!({ "name": name, "description": format!("The value of {name}."), "required": true });
+    let argument =
+        |name: &str| json!({ "name": name, "description": format!("The value of {name}."), "required": true });
     json!({ "resultType": "complete", "ttlMs": 60_000, "cacheScope": "public", "prompts": [
         { "name": "test_input_required_result_prompt", "description": "Asks for its context first." },
         { "name": "test_prompt_with_arguments", "description": "Repeats its arguments.", "arguments": [argument("arg1"), argument("arg2")] },
@@ -23,7 +24,9 @@ pub(crate) fn list() -> Value {
 }
 
 pub(crate) fn get(request: &GetPromptRequestParams) -> Result<GetPromptResponse, ErrorData> {
-    let argument = |name: &str| request.arguments.as_ref().and_then(|all| all.get(name)).and_then(Value::as_str).unwrap_or_default();
+    let argument = |name: &str| {
+        request.arguments.as_ref().and_then(|all| all.get(name)).and_then(Value::as_str).unwrap_or_default()
+    };
     let contents = match request.name.as_str() {
         "test_simple_prompt" => vec![text("This is a simple prompt for testing.")],
         "test_prompt_with_arguments" => {
@@ -31,15 +34,23 @@ pub(crate) fn get(request: &GetPromptRequestParams) -> Result<GetPromptResponse,
         }
         "test_prompt_with_embedded_resource" => {
             let resource = json!({ "uri": argument("resourceUri"), "mimeType": "text/plain", "text": "Embedded resource content for testing." });
-            vec![json!({ "type": "resource", "resource": resource }), text("Please process the embedded resource above.")]
+            vec![
+                json!({ "type": "resource", "resource": resource }),
+                text("Please process the embedded resource above."),
+            ]
         }
         "test_prompt_with_image" => {
-            vec![json!({ "type": "image", "data": PIXEL, "mimeType": "image/png" }), text("Please analyze the image above.")]
+            vec![
+                json!({ "type": "image", "data": PIXEL, "mimeType": "image/png" }),
+                text("Please analyze the image above."),
+            ]
         }
-        "test_input_required_result_prompt" => match accepted(request.input_responses.as_ref(), "user_context", "context") {
-            Some(context) => vec![text(&format!("Use this context: {context}"))],
-            None => return ask(),
-        },
+        "test_input_required_result_prompt" => {
+            match accepted(request.input_responses.as_ref(), "user_context", "context") {
+                Some(context) => vec![text(&format!("Use this context: {context}"))],
+                None => return ask(),
+            }
+        }
         other => return Err(ErrorData::invalid_params(format!("no prompt is called {other}"), None)),
     };
     let messages: Vec<_> = contents.into_iter().map(|content| json!({ "role": "user", "content": content })).collect();
@@ -48,7 +59,8 @@ pub(crate) fn get(request: &GetPromptRequestParams) -> Result<GetPromptResponse,
 }
 
 fn ask() -> Result<GetPromptResponse, ErrorData> {
-    let question = form("What context should the prompt use?", &json!({ "context": { "type": "string" } }), &["context"]);
+    let question =
+        form("What context should the prompt use?", &json!({ "context": { "type": "string" } }), &["context"]);
     Ok(InputRequiredResult::from_input_requests(typed(json!({ "user_context": question }))?).into())
 }
 
@@ -58,6 +70,7 @@ fn text(text: &str) -> Value {
 
 /// The known values that begin like this one.
 pub(crate) fn complete(value: &str) -> Value {
-    let values: Vec<_> = ["paris", "park", "party", "test"].into_iter().filter(|known| known.starts_with(value)).collect();
+    let values: Vec<_> =
+        ["paris", "park", "party", "test"].into_iter().filter(|known| known.starts_with(value)).collect();
     json!({ "resultType": "complete", "completion": { "total": values.len(), "values": values, "hasMore": false } })
 }

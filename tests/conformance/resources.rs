@@ -27,16 +27,20 @@ pub(crate) fn templates() -> Value {
 
 pub(crate) fn read(uri: &str) -> Result<ReadResourceResponse, ErrorData> {
     let content = match uri {
-        TEXT => json!({ "uri": uri, "mimeType": "text/plain", "text": "This is the content of the static text resource." }),
+        TEXT => {
+            json!({ "uri": uri, "mimeType": "text/plain", "text": "This is the content of the static text resource." })
+        }
         BINARY => json!({ "uri": uri, "mimeType": "image/png", "blob": PIXEL }),
         WATCHED => json!({ "uri": uri, "mimeType": "text/plain", "text": "Whoever subscribes is told of changes." }),
         _ => {
             let id = uri.strip_prefix("test://template/").and_then(|rest| rest.strip_suffix("/data"));
-            let id = id.ok_or_else(|| ErrorData::resource_not_found("resource not found", Some(json!({ "uri": uri }))))?;
+            let id =
+                id.ok_or_else(|| ErrorData::resource_not_found("resource not found", Some(json!({ "uri": uri }))))?;
             let data = json!({ "id": id, "templateTest": true, "data": format!("Data for ID: {id}") });
             json!({ "uri": uri, "mimeType": "application/json", "text": data.to_string() })
         }
     };
-    let result: ReadResourceResult = typed(json!({ "resultType": "complete", "contents": [content], "ttlMs": 60_000, "cacheScope": "public" }))?;
+    let result: ReadResourceResult =
+        typed(json!({ "resultType": "complete", "contents": [content], "ttlMs": 60_000, "cacheScope": "public" }))?;
     Ok(result.into())
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rmcp::model::{ElicitRequestParams, CreateMessageRequestParams};
+use rmcp::model::{CreateMessageRequestParams, ElicitRequestParams};
 use serde_json::{Value, json};
 
 use super::{Call, Outcome, failure, plain, text, with_arguments};
@@ -12,7 +12,8 @@ use crate::server::typed;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn tools() -> Vec<Value> {
-    let one = |name: &str| json!({ "type": "object", "properties": { name: { "type": "string" } }, "required": [name] });
+    let one =
+        |name: &str| json!({ "type": "object", "properties": { name: { "type": "string" } }, "required": [name] });
     vec![
         with_arguments("test_sampling", "Asks the client's model.", &one("prompt")),
         with_arguments("test_elicitation", "Asks the client's user.", &one("message")),
@@ -41,14 +42,16 @@ pub(super) async fn call(call: &Call) -> Outcome {
                 "username": { "type": "string", "description": "User's response" },
                 "email": { "type": "string", "description": "User's email address" },
             });
-            user(call, &form(call.argument("message"), &fields, &["username", "email"])).await.map(|answer| format!("User response: {answer}"))
+            user(call, &form(call.argument("message"), &fields, &["username", "email"]))
+                .await
+                .map(|answer| format!("User response: {answer}"))
         }
-        "test_elicitation_sep1034_defaults" => {
-            user(call, &form("Check the defaults.", &defaults(), &[])).await.map(|answer| format!("Elicitation completed: {answer}"))
-        }
-        "test_elicitation_sep1330_enums" => {
-            user(call, &form("Choose.", &enumerations(), &[])).await.map(|answer| format!("Elicitation completed: {answer}"))
-        }
+        "test_elicitation_sep1034_defaults" => user(call, &form("Check the defaults.", &defaults(), &[]))
+            .await
+            .map(|answer| format!("Elicitation completed: {answer}")),
+        "test_elicitation_sep1330_enums" => user(call, &form("Choose.", &enumerations(), &[]))
+            .await
+            .map(|answer| format!("Elicitation completed: {answer}")),
         _ => return None,
     };
     Some(match asked {
@@ -73,7 +76,12 @@ async fn user(call: &Call, question: &Value) -> Result<String, String> {
         return Err("the client offers no elicitation".to_owned());
     }
     let params: ElicitRequestParams = typed(question["params"].clone()).map_err(|error| error.to_string())?;
-    let answer = call.context.peer.create_elicitation_with_timeout(params, Some(PATIENCE)).await.map_err(|error| error.to_string())?;
+    let answer = call
+        .context
+        .peer
+        .create_elicitation_with_timeout(params, Some(PATIENCE))
+        .await
+        .map_err(|error| error.to_string())?;
     let answer = serde_json::to_value(answer).map_err(|error| error.to_string())?;
     Ok(format!("action={}, content={}", answer["action"].as_str().unwrap_or_default(), answer["content"]))
 }

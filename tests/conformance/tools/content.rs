@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 use super::{Call, Outcome, contents, failure, plain, text, with_arguments};
 
 /// A PNG of one red pixel, in Base64.
-pub(crate) const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
+pub(crate) const PIXEL: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
 /// A WAV of one silent sample, in Base64.
 const SILENCE: &str = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQIAAAAAAA==";
 
 pub(super) fn tools() -> Vec<Value> {
-    let mirrored = json!({ "type": "object", "properties": { "value": { "type": "string", "x-mcp-header": "Value" } } });
+    let mirrored =
+        json!({ "type": "object", "properties": { "value": { "type": "string", "x-mcp-header": "Value" } } });
     let named = json!({ "type": "object", "properties": { "name": { "type": "string" } }, "required": ["name"] });
     vec![
         plain("test_simple_text", "Gives a text."),
@@ -22,7 +24,11 @@ pub(super) fn tools() -> Vec<Value> {
         plain("test_error_handling", "Fails every time."),
         with_arguments("test_custom_header", "Repeats an argument that a header mirrors.", &mirrored),
         with_arguments("greet", "Greets somebody.", &named),
-        with_arguments("json_schema_2020_12_tool", "Takes arguments of a schema that uses much of JSON Schema 2020-12.", &schema()),
+        with_arguments(
+            "json_schema_2020_12_tool",
+            "Takes arguments of a schema that uses much of JSON Schema 2020-12.",
+            &schema(),
+        ),
     ]
 }
 
@@ -55,9 +61,11 @@ pub(super) fn call(call: &Call) -> Outcome {
         "test_simple_text" => text("This is a simple text response for testing."),
         "test_image_content" => contents(&json!([image])),
         "test_audio_content" => contents(&json!([{ "type": "audio", "data": SILENCE, "mimeType": "audio/wav" }])),
-        "test_embedded_resource" => {
-            contents(&json!([resource("test://embedded-resource", "text/plain", "This is an embedded resource content.")]))
-        }
+        "test_embedded_resource" => contents(&json!([resource(
+            "test://embedded-resource",
+            "text/plain",
+            "This is an embedded resource content."
+        )])),
         "test_multiple_content_types" => contents(&json!([
             { "type": "text", "text": "Multiple content types test:" },
             image,

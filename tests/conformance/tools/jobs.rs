@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use rmcp::{
     ErrorData,
-    model::{CallToolResponse, CallToolResult, ClientCapabilities, CreateTaskResult, InputRequest, InputRequiredResult},
+    model::{
+        CallToolResponse, CallToolResult, ClientCapabilities, CreateTaskResult, InputRequest, InputRequiredResult,
+    },
     task_manager::{TaskContext, TaskExit, TaskOptions},
 };
 use serde_json::{Value, json};
@@ -26,14 +28,15 @@ enum Job {
 }
 
 pub(super) fn tools() -> Vec<Value> {
-    let seconds = json!({ "type": "object", "properties": { "seconds": { "type": "number" }, "label": { "type": "string" } } });
+    let seconds =
+        json!({ "type": "object", "properties": { "seconds": { "type": "number" }, "label": { "type": "string" } } });
     let filename = json!({ "type": "object", "properties": { "filename": { "type": "string" } } });
     vec![
         with_arguments("slow_compute", "Takes its time; a task for those who know tasks.", &seconds),
         plain("failing_job", "Always a task: fails as a tool."),
         plain("protocol_error_job", "Always a task: fails as a request."),
-        with_arguments("confirm_delete", "Always a task: asks before it goes on.", &filename),
-        plain("multi_input", "Always a task: asks two things at once."),
+        with_arguments("confirm_delete", "A task that asks before it goes on.", &filename),
+        plain("multi_input", "A task that asks two things at once."),
         plain("test_tool_with_task", "Asks first, then goes on as a task."),
     ]
 }
@@ -54,18 +57,26 @@ pub(super) async fn call(call: Call) -> Outcome {
         },
         _ => return None,
     };
-    Some(match job {
-        Job::Sleep { seconds, label } if !call.client().supports_tasks() => {
+    if !call.client().supports_tasks() {
+        return Some(without_tasks(job).await);
+    }
+    let options = TaskOptions::new().with_poll_interval_ms(POLL_MS);
+    let task = call.shared.jobs.spawn(options, move |context| Box::pin(run(job, context)));
+    Some(Ok(CreateTaskResult::new(task).into()))
+}
+
+/// What clients get that know no tasks: the work at once where that is possible.
+async fn without_tasks(job: Job) -> Result<CallToolResponse, ErrorData> {
+    match job {
+        Job::Sleep { seconds, label } => {
             tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
             Ok(computed(&label).into())
         }
-        _ if !call.client().supports_tasks() => Err(needs_tasks()),
-        job => {
-            let options = TaskOptions::new().with_poll_interval_ms(POLL_MS);
-            let task = call.shared.jobs.spawn(options, move |context| Box::pin(run(job, context)));
-            Ok(CreateTaskResult::new(task).into())
+        Job::Confirm { .. } | Job::TwoQuestions => {
+            Ok(failure("Only a task can ask, and the client knows no tasks.").into())
         }
-    })
+        Job::Fail | Job::Break | Job::Greet { .. } => Err(needs_tasks()),
+    }
 }
 
 fn needs_tasks() -> ErrorData {
@@ -106,7 +117,8 @@ async fn run(job: Job, context: TaskContext) -> Result<CallToolResult, TaskExit>
         }
         Job::TwoQuestions => {
             let (first, second) = (question("The first?", "first")?, question("The second?", "second")?);
-            let (first, second) = tokio::join!(context.request_input("first", first), context.request_input("second", second));
+            let (first, second) =
+                tokio::join!(context.request_input("first", first), context.request_input("second", second));
             Ok(said(format!("Answers: {} {}", first?, second?)))
         }
         Job::Greet { name } => {

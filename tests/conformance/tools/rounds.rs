@@ -45,14 +45,19 @@ pub(super) fn call(call: &Call) -> Outcome {
             Some(name) => text(format!("Hello, {name}!")),
             None => ask(json!({ "user_name": name_form("What is your name?") }), None),
         },
-        "sampling" => match answers.and_then(|all| all.get("capital_question")).and_then(|answer| answer["content"]["text"].as_str()) {
+        "sampling" => match answers
+            .and_then(|all| all.get("capital_question"))
+            .and_then(|answer| answer["content"]["text"].as_str())
+        {
             Some(capital) => text(format!("The model says: {capital}")),
             None => ask(json!({ "capital_question": sample("What is the capital of France?", 100) }), None),
         },
-        "list_roots" => match answers.and_then(|all| all.get("client_roots")).and_then(|answer| answer["roots"].as_array()) {
-            Some(roots) => text(format!("Roots: {}", json!(roots))),
-            None => ask(json!({ "client_roots": roots() }), None),
-        },
+        "list_roots" => {
+            match answers.and_then(|all| all.get("client_roots")).and_then(|answer| answer["roots"].as_array()) {
+                Some(roots) => text(format!("Roots: {}", json!(roots))),
+                None => ask(json!({ "client_roots": roots() }), None),
+            }
+        }
         "request_state" | "tampered_state" => confirmed(call),
         "multiple_inputs" => several(call),
         "multi_round" => one_after_the_other(call),
@@ -96,7 +101,8 @@ fn seal(shared: &Shared, state: &Value) -> Result<Option<String>, ErrorData> {
 /// The state that the call brings, if it brings one; a changed one is refused.
 fn open(call: &Call) -> Result<Option<Value>, ErrorData> {
     let Some(sealed) = call.request.request_state.as_deref() else { return Ok(None) };
-    let refused = |_| ErrorData::invalid_params("the request state was changed on its way: begin again without it", None);
+    let refused =
+        |_| ErrorData::invalid_params("the request state was changed on its way: begin again without it", None);
     call.shared.seal.open_json(sealed).map(Some).map_err(refused)
 }
 
@@ -131,13 +137,17 @@ fn one_after_the_other(call: &Call) -> Result<CallToolResponse, ErrorData> {
     let name = state["name"].as_str().map(str::to_owned);
     let first = accepted(answers, "step1", "name").filter(|_| state["step"] == 1);
     if let Some(name) = name.or(first) {
-        let question = form("Step 2: What is your favorite color?", &json!({ "color": { "type": "string" } }), &["color"]);
+        let question =
+            form("Step 2: What is your favorite color?", &json!({ "color": { "type": "string" } }), &["color"]);
         return ask(json!({ "step2": question }), seal(&call.shared, &json!({ "step": 2, "name": name }))?);
     }
     ask(json!({ "step1": name_form("Step 1: What is your name?") }), seal(&call.shared, &json!({ "step": 1 }))?)
 }
 
-fn what_the_client_can(client: &ClientCapabilities, answers: Option<&InputResponses>) -> Result<CallToolResponse, ErrorData> {
+fn what_the_client_can(
+    client: &ClientCapabilities,
+    answers: Option<&InputResponses>,
+) -> Result<CallToolResponse, ErrorData> {
     let mut questions = serde_json::Map::new();
     if client.elicitation.is_some() {
         questions.insert("user_name".to_owned(), name_form("What is your name?"));

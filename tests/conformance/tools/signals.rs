@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rmcp::model::{LoggingMessageNotificationParam, ProgressNotificationParam, SessionId};
+use rmcp::model::{LoggingMessageNotificationParam, ProgressNotificationParam};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -74,7 +74,9 @@ async fn log(call: &Call) {
     let least = asked.and_then(|asked| ORDER.iter().position(|level| asked == *level));
     let wanted = least.is_some_and(|least| least <= 1);
     for message in ["Tool execution started", "Tool processing data", "Tool execution completed"] {
-        if wanted && let Ok(message) = typed::<LoggingMessageNotificationParam>(json!({ "level": "info", "data": message })) {
+        if wanted
+            && let Ok(message) = typed::<LoggingMessageNotificationParam>(json!({ "level": "info", "data": message }))
+        {
             drop(call.context.peer.notify_logging_message(message).await);
         }
         sleep(STEP).await;
@@ -87,7 +89,7 @@ async fn reconnect(call: &Call) {
     let session = parts.and_then(|parts| parts.headers.get("mcp-session-id")).and_then(|id| id.to_str().ok());
     let Some(session) = session else { return };
     sleep(STEP).await;
-    let handle = call.shared.sessions.sessions.read().await.get(&SessionId::from(session)).cloned();
+    let handle = call.shared.sessions.sessions.read().await.get(session).cloned();
     if let Some(handle) = handle {
         for stream in 0..STREAMS {
             // Streams that are over already say so.
