@@ -1,11 +1,6 @@
 //! Every server that exists, started the way each runs in production: its own port, mutual TLS, the registry.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use weft_filesystem::Settings as FilesystemSettings;
@@ -78,7 +73,8 @@ async fn foreign_instance(text: &str) -> Result<Instance> {
     let Some(rest) = url.strip_prefix("http://") else {
         bail!("{url:?} is not a plain http:// address; {form}");
     };
-    let (authority, path) = rest.split_once('/').map_or((rest, "/mcp".to_owned()), |(host, path)| (host, format!("/{path}")));
+    let (authority, path) =
+        rest.split_once('/').map_or((rest, "/mcp".to_owned()), |(host, path)| (host, format!("/{path}")));
     let target = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
     let mut found = tokio::time::timeout(Duration::from_secs(5), tokio::net::lookup_host(&target))
         .await

@@ -27,19 +27,14 @@ impl State {
             Some(path) => path.to_owned(),
             None => usual()?,
         };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .with_context(|| format!("cannot make the state directory {}; choose another with --state", path.display()))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&path).with_context(|| {
+            format!("cannot make the state directory {}; choose another with --state", path.display())
+        })?;
         let file = path.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&file)
-            .with_context(|| format!("cannot write to the state directory {}; choose another with --state", path.display()))?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&file).with_context(|| {
+                format!("cannot write to the state directory {}; choose another with --state", path.display())
+            })?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             bail!(
                 "another `weft up` is running on the state directory {}; stop it, or give this one its own with --state",

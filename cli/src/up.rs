@@ -53,10 +53,8 @@ const SERVER_GRACE: Duration = Duration::from_millis(500);
 
 /// Runs until the first of SIGINT and SIGTERM.
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let done = runtime.block_on(up(arguments));
     // Whatever blocks in a thread of its own (a walk of a large directory) does not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(200));

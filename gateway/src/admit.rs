@@ -73,9 +73,7 @@ impl Admission {
                 if buckets.len() >= BUCKETS {
                     buckets.clear();
                 }
-                buckets.get_or_insert_with(caller.id().into(), || {
-                    Arc::new(Bucket::new(self.rate.0, self.rate.1, time))
-                })
+                buckets.get_or_insert_with(caller.id().into(), || Arc::new(Bucket::new(self.rate.0, self.rate.1, time)))
             }
         };
         match bucket.try_take(time) {

@@ -18,7 +18,15 @@ use weft_wire::{
     version::{Era, Version},
 };
 
-use crate::{Gateway, authenticate::Caller, call::{Asked, Call, What}, door::Surface, record::Record, refusal::Refusal, session::Session};
+use crate::{
+    Gateway,
+    authenticate::Caller,
+    call::{Asked, Call, What},
+    door::Surface,
+    record::Record,
+    refusal::Refusal,
+    session::Session,
+};
 
 /// What one POST carried.
 pub(crate) enum Post {
@@ -123,10 +131,9 @@ impl Arrival<'_> {
                     record.set_era(Era::Stateless);
                     Err(Refusal::UnknownMethod(request.method.to_string()))
                 }
-                None => Err(Refusal::Malformed(
-                    code::INVALID_PARAMS,
-                    "initialize must carry params.protocolVersion".into(),
-                )),
+                None => {
+                    Err(Refusal::Malformed(code::INVALID_PARAMS, "initialize must carry params.protocolVersion".into()))
+                }
             };
         }
         if stated.is_none() && !modern_header(self.headers) {

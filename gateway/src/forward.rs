@@ -40,7 +40,7 @@ pub(crate) async fn forward(
 ) -> Result<Response<Body>, Refusal> {
     record.set_route(Arc::clone(&target.service.label), target.label.clone());
     match (call.era(), call.session.clone()) {
-        (Era::Session, Some(session)) => in_session(gateway, &session, call, target, ticket, record).await,
+        (Era::Session, Some(session)) => in_session(gateway, session, call, (target, ticket), record).await,
         _ => stateless(gateway, &call, target, ticket, record).await,
     }
 }
@@ -66,10 +66,9 @@ enum Outcome {
 
 async fn in_session(
     gateway: &Arc<Gateway>,
-    session: &Arc<Session>,
+    session: Arc<Session>,
     call: Box<Call>,
-    target: Target,
-    ticket: Ticket,
+    (target, ticket): (Target, Ticket),
     record: &mut Record,
 ) -> Result<Response<Body>, Refusal> {
     let Some(asked) = call.request() else { return Err(Refusal::NotFound) };
@@ -80,7 +79,7 @@ async fn in_session(
     let version = call.version;
     let task = Journey {
         gateway: Arc::clone(gateway),
-        session: Arc::clone(session),
+        session,
         rewrite: rewrite_of(&call, &target),
         id: asked.id.clone(),
         method: asked.method.clone(),
@@ -232,11 +231,7 @@ fn shipment(call: &Call, target: Target) -> Shipment {
 }
 
 fn broken(shipment: &Shipment, broken: Broken) -> Refusal {
-    Refusal::Service {
-        service: shipment.service.id.to_string(),
-        broken,
-        retry: std::time::Duration::from_secs(1),
-    }
+    Refusal::Service { service: shipment.service.id.to_string(), broken, retry: std::time::Duration::from_secs(1) }
 }
 
 /// The name under which a header of the session era travels; here so that its users need not know the crate.

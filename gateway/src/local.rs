@@ -68,7 +68,7 @@ pub(crate) fn begin(
         return Err(Refusal::Malformed(code::INVALID_PARAMS, message));
     }
     let (token, session) =
-        gateway.sessions.begin(&gateway.seal, &call.caller, &call.surface, call.version, (capabilities, info))?;
+        gateway.sessions.begin(&gateway.seal, (&call.caller, &call.surface), call.version, (capabilities, info))?;
     if let Ok(value) = HeaderValue::from_str(&token) {
         response.headers_mut().insert(SESSION_HEADER, value);
     }

@@ -82,7 +82,9 @@ async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) 
     let permit = authorize::permit(&call.caller, route)?;
     let ticket = gateway.admission.admit(&permit, asked.method == "subscriptions/listen")?;
     match permit.into_route() {
-        Route::Local(local) => local::answer(gateway, &call, asked, local).await.map(|it| it.map(|b| b.holding(ticket))),
+        Route::Local(local) => {
+            local::answer(gateway, &call, asked, local).await.map(|it| it.map(|b| b.holding(ticket)))
+        }
         Route::Subscribe(target, begin) if !target.service.has_sessions() => {
             subscribe::in_session(gateway, &call, asked, &target, begin).await.map(reply::json)
         }
@@ -114,10 +116,14 @@ async fn batch(gateway: &Arc<Gateway>, entries: Vec<BatchEntry>) -> Response<Bod
     if answers.iter().any(streams) {
         let parts = answers.into_iter().map(|answer| {
             let is_stream = streams(&answer);
-            answer.into_body().into_data_stream().filter_map(move |chunk| async move {
-                let chunk = chunk.ok()?;
-                Some(if is_stream { http_body::Frame::data(chunk) } else { reply::relay::frame(&chunk) })
-            }).boxed()
+            answer
+                .into_body()
+                .into_data_stream()
+                .filter_map(move |chunk| async move {
+                    let chunk = chunk.ok()?;
+                    Some(if is_stream { http_body::Frame::data(chunk) } else { reply::relay::frame(&chunk) })
+                })
+                .boxed()
         });
         let merged = stream::select_all(parts).map(Ok::<_, Infallible>);
         return reply::events(Body::stream(StreamBody::new(merged)));

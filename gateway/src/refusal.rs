@@ -198,10 +198,9 @@ impl Refusal {
                 broken.label(),
                 seconds(*retry)
             )),
-            Self::Shed(wait) => Some(format!(
-                r#"{{"reason":"shed","retryable":true,"retryAfterSeconds":{}}}"#,
-                seconds(*wait)
-            )),
+            Self::Shed(wait) => {
+                Some(format!(r#"{{"reason":"shed","retryable":true,"retryAfterSeconds":{}}}"#, seconds(*wait)))
+            }
             _ => None,
         }
     }

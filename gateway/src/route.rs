@@ -14,8 +14,8 @@ use crate::{
     catalogue::{Kind, Tool, View},
     door::Surface,
     refusal::{Broken, Refusal},
-    uri,
     upstream::Service,
+    uri,
 };
 
 /// A destination.
@@ -135,7 +135,8 @@ fn lookup<'s>(
     what: &str,
 ) -> Result<(Tool, &'s Spot), Refusal> {
     let spot = spot.ok_or_else(|| missing("name"))?;
-    let tool = table.get(&spot.value).ok_or_else(|| Refusal::Unknown(format!("unknown {what}: {}", spot.value).into()))?;
+    let tool =
+        table.get(&spot.value).ok_or_else(|| Refusal::Unknown(format!("unknown {what}: {}", spot.value).into()))?;
     Ok((tool.clone(), spot))
 }
 

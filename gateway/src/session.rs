@@ -173,8 +173,7 @@ impl Sessions {
     pub(crate) fn begin(
         &self,
         seal: &Seal,
-        caller: &Caller,
-        surface: &Surface,
+        (caller, surface): (&Caller, &Surface),
         version: Version,
         (capabilities, client_info): (&str, &str),
     ) -> Result<(Arc<str>, Arc<Session>), Refusal> {

@@ -129,13 +129,7 @@ impl Default for Limits {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect_seconds: 2,
-            call_seconds: 600,
-            body_seconds: 30,
-            session_idle_seconds: 3600,
-            drain_seconds: 4,
-        }
+        Self { connect_seconds: 2, call_seconds: 600, body_seconds: 30, session_idle_seconds: 3600, drain_seconds: 4 }
     }
 }
 

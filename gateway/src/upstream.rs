@@ -147,7 +147,8 @@ impl Upstreams {
             services.insert(id.clone(), service);
         }
         for (id, gone) in before.iter().filter(|(id, _)| !snapshot.services.contains_key(*id)) {
-            let empty = Group { pool: Pool::build(&Config::default(), Vec::new(), None, self.now()), instances: Vec::new() };
+            let empty =
+                Group { pool: Pool::build(&Config::default(), Vec::new(), None, self.now()), instances: Vec::new() };
             publish(id, &empty);
             gone.group.store(Arc::new(empty));
         }

@@ -16,7 +16,8 @@ pub(crate) fn wrap(service: &str, uri: &str) -> String {
 /// The service and the inner URI of a wrapped one; says nothing about whether the service exists.
 pub(crate) fn unwrap(uri: &str) -> Option<(&str, &str)> {
     let (service, inner) = uri.split_once('+')?;
-    let known = !service.is_empty() && service.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let known =
+        !service.is_empty() && service.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     (known && inner.contains(':')).then_some((service, inner))
 }
 

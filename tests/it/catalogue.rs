@@ -26,7 +26,7 @@ fn all_pages_are_merged_in_order_and_fields_we_do_not_know_survive() {
     assert!(result["ttlMs"].is_u64() && ["public", "private"].contains(&result["cacheScope"].as_str().unwrap()));
     let asked = foreign.seen.requests.lock().unwrap().len();
     let token = weft.initialize("/mcp", "2025-11-25");
-    let session = weft.within("/mcp", &token, 1, "tools/list", &json!({})).message()["result"].clone();
+    let session = weft.within("/mcp", &token, (1, "tools/list"), &json!({})).message()["result"].clone();
     assert_eq!(names(&session, "tools", "name"), tools);
     assert!(session.get("ttlMs").is_none());
     assert_eq!(foreign.seen.requests.lock().unwrap().len(), asked, "no list asked a server");
@@ -42,7 +42,10 @@ fn resources_of_a_scheme_that_nobody_owns_are_told_apart_by_service() {
     let uris = names(&result, "resources", "uri");
     assert!(uris.contains(&"foreign+memo://a".to_owned()) && uris.contains(&"echo://greeting".to_owned()), "{uris:?}");
     let read = weft.stateless("/mcp", "resources/read", &json!({ "uri": "foreign+memo://a" })).message();
-    assert_eq!((read["result"]["contents"][0]["uri"].as_str(), read["result"]["contents"][0]["text"].as_str()), (Some("foreign+memo://a"), Some("memo")));
+    assert_eq!(
+        (read["result"]["contents"][0]["uri"].as_str(), read["result"]["contents"][0]["text"].as_str()),
+        (Some("foreign+memo://a"), Some("memo"))
+    );
     let called = weft.call("foreign_ping", &json!({}));
     assert_eq!(called["content"][1]["uri"], "foreign+memo://a");
     let own = weft.stateless("/mcp", "resources/read", &json!({ "uri": "echo://greeting" })).message();
@@ -56,10 +59,12 @@ fn a_service_of_its_own_endpoint_has_its_own_names() {
     let weft = Weft::up(&["--with-echo"]);
     let result = weft.stateless("/mcp/echo", "tools/list", &json!({})).message()["result"].clone();
     assert!(names(&result, "tools", "name").contains(&"echo".to_owned()));
-    let called = weft.stateless("/mcp/echo", "tools/call", &json!({ "name": "echo", "arguments": { "text": "x" } })).message();
+    let called =
+        weft.stateless("/mcp/echo", "tools/call", &json!({ "name": "echo", "arguments": { "text": "x" } })).message();
     assert_eq!(called["result"]["content"][0]["text"], "x");
     let token = weft.initialize("/mcp/echo", "2025-11-25");
-    let session = weft.within("/mcp/echo", &token, 1, "tools/call", &json!({ "name": "echo", "arguments": { "text": "y" } }));
+    let session =
+        weft.within("/mcp/echo", &token, (1, "tools/call"), &json!({ "name": "echo", "arguments": { "text": "y" } }));
     assert_eq!(session.message()["result"]["content"][0]["text"], "y", "{}", session.text());
 }
 
@@ -84,7 +89,12 @@ fn what_operators_see_is_there() {
     }
     weft.call("echo_echo", &json!({ "text": "x" }));
     let metrics = weft.admin("/metrics").text();
-    for name in ["weft_gateway_calls_total", "mcp_server_operation_duration_seconds_bucket", "weft_gateway_instances{service=\"echo\",state=\"healthy\"} 1", "weft_gateway_attempts_total"] {
+    for name in [
+        "weft_gateway_calls_total",
+        "mcp_server_operation_duration_seconds_bucket",
+        "weft_gateway_instances{service=\"echo\",state=\"healthy\"} 1",
+        "weft_gateway_attempts_total",
+    ] {
         assert!(metrics.contains(name), "{name}");
     }
     let page = weft.admin("/").text();

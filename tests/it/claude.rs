@@ -66,7 +66,11 @@ fn converse(stream: TcpStream, results: &Mutex<Vec<String>>) -> std::io::Result<
     for event in events {
         text.push_str(&format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default()));
     }
-    write!(writer, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{text}", text.len())
+    write!(
+        writer,
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{text}",
+        text.len()
+    )
 }
 
 fn message(block: &Value, delta: &Value, stop: &str) -> Vec<Value> {
@@ -87,7 +91,11 @@ fn tool_use() -> Vec<Value> {
 }
 
 fn words() -> Vec<Value> {
-    message(&json!({ "type": "text", "text": "" }), &json!({ "type": "text_delta", "text": "The work is done." }), "end_turn")
+    message(
+        &json!({ "type": "text", "text": "" }),
+        &json!({ "type": "text_delta", "text": "The work is done." }),
+        "end_turn",
+    )
 }
 
 fn claude(home: &Path, model: u16) -> Command {
@@ -130,7 +138,9 @@ fn works(negotiation: Option<&str>) {
     let config = home.join("mcp.json");
     std::fs::write(&config, json!({ "mcpServers": { "weft": { "type": "http", "url": url } } }).to_string()).unwrap();
     let mut ask = claude(&home, model.port);
-    ask.args(["-p", "Read hello.txt.", "--strict-mcp-config", "--mcp-config"]).arg(&config).args(["--allowedTools", "mcp__weft__*"]);
+    ask.args(["-p", "Read hello.txt.", "--strict-mcp-config", "--mcp-config"])
+        .arg(&config)
+        .args(["--allowedTools", "mcp__weft__*"]);
     let said = with(ask);
     assert!(said.contains("The work is done."), "{said}");
     let results = model.results.lock().unwrap().join("\n");

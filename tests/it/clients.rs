@@ -65,7 +65,10 @@ async fn rmcp_reads_a_file_in_each_of_its_ways_to_begin() {
         let tools = client.list_all_tools().await.unwrap();
         assert!(tools.iter().any(|tool| tool.name == "filesystem_read_text_file"));
         let arguments = json!({ "path": "hello.txt" }).as_object().unwrap().clone();
-        let result = client.call_tool(CallToolRequestParams::new("filesystem_read_text_file").with_arguments(arguments)).await.unwrap();
+        let result = client
+            .call_tool(CallToolRequestParams::new("filesystem_read_text_file").with_arguments(arguments))
+            .await
+            .unwrap();
         assert!(format!("{:?}", result.content).contains(EXPECTED));
         client.cancel().await.unwrap();
     }

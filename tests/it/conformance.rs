@@ -27,7 +27,8 @@ impl Server {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = lines.next().unwrap().unwrap();
-        let port = line.rsplit(':').next().and_then(|port| port.trim().parse().ok()).unwrap_or_else(|| panic!("{line}"));
+        let port =
+            line.rsplit(':').next().and_then(|port| port.trim().parse().ok()).unwrap_or_else(|| panic!("{line}"));
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, port }
     }
@@ -53,7 +54,12 @@ fn suite(url: &str, arguments: &[&str], folder: &Path) -> BTreeMap<String, Strin
         .unwrap();
     let mut checks = BTreeMap::new();
     collect(folder, &mut checks);
-    assert!(!checks.is_empty(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        !checks.is_empty(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     checks
 }
 
@@ -89,13 +95,20 @@ fn through_the_gateway_as_alone(requirements: &str) {
     let weft = Weft::up(&["--add", &format!("conformance=http://127.0.0.1:{}/mcp", server.port)]);
     let arguments = ["--requirements", requirements];
     let alone = suite(&format!("http://127.0.0.1:{}/mcp", server.port), &arguments, &weft.folder.path("alone"));
-    let through = suite(&format!("http://127.0.0.1:{}/mcp/conformance", weft.port), &arguments, &weft.folder.path("through"));
+    let through =
+        suite(&format!("http://127.0.0.1:{}/mcp/conformance", weft.port), &arguments, &weft.folder.path("through"));
     let lost: Vec<_> = alone
         .iter()
         .filter(|(check, status)| *status == "SUCCESS" && through.get(*check).is_none_or(|there| there != "SUCCESS"))
         .map(|(check, _)| format!("{check}: {}", through.get(check).map_or("missing", String::as_str)))
         .collect();
-    println!("{requirements}: alone {} of {} checks, through the gateway {} of {}", passed(&alone), alone.len(), passed(&through), through.len());
+    println!(
+        "{requirements}: alone {} of {} checks, through the gateway {} of {}",
+        passed(&alone),
+        alone.len(),
+        passed(&through),
+        through.len()
+    );
     assert!(lost.is_empty(), "these pass alone and not through the gateway:\n{}", lost.join("\n"));
     let failed: Vec<_> = through.iter().filter(|(_, status)| *status == "FAILURE").collect();
     assert!(failed.len() <= alone.values().filter(|status| *status == "FAILURE").count(), "{failed:?}");

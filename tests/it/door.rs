@@ -9,7 +9,11 @@ fn foreign_hosts_and_origins_are_refused_and_local_ones_are_not() {
     let weft = Weft::up(&[]);
     let body = stateless_body("server/discover", &json!({}));
     let with = |more: &[(&str, &str)]| {
-        let mut headers = vec![("content-type", "application/json"), ("mcp-protocol-version", "2026-07-28"), ("mcp-method", "server/discover")];
+        let mut headers = vec![
+            ("content-type", "application/json"),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "server/discover"),
+        ];
         headers.extend(more);
         request(weft.port, "POST", "/mcp", &headers, body.as_bytes()).status
     };
@@ -23,7 +27,14 @@ fn foreign_hosts_and_origins_are_refused_and_local_ones_are_not() {
 #[test]
 fn paths_that_are_not_served_are_404_with_an_answer_that_says_so() {
     let weft = Weft::up(&[]);
-    for path in ["/", "/sse", "/mcp/absent", "/.well-known/oauth-protected-resource", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"] {
+    for path in [
+        "/",
+        "/sse",
+        "/mcp/absent",
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+    ] {
         let answer = request(weft.port, "GET", path, &[], b"");
         assert!(answer.status == 404 || path == "/mcp/absent", "{path}: {}", answer.status);
         assert_eq!(weft.stateless(path, "ping", &json!({})).status, 404, "{path}");
@@ -37,10 +48,21 @@ fn bodies_that_are_too_large_too_deep_or_no_message_are_refused_cleanly() {
     let weft = Weft::up(&[]);
     let big = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{}"}}"#, "x".repeat(5 << 20));
     assert_eq!(weft.post("/mcp", &[], &big).status, 413);
-    let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"a":{}1{}}}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"a":{}1{}}}}}"#,
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
     let answer = weft.post("/mcp", &[], &deep);
     assert_eq!((answer.status, answer.json()["error"]["code"].as_i64()), (400, Some(-32600)));
-    for (body, code) in [("{", -32700), ("", -32700), ("[]", -32600), ("7", -32600), (r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, -32600), (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, -32600)] {
+    for (body, code) in [
+        ("{", -32700),
+        ("", -32700),
+        ("[]", -32600),
+        ("7", -32600),
+        (r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, -32600),
+    ] {
         let answer = weft.post("/mcp", &[], body);
         assert_eq!((answer.status, answer.json()["error"]["code"].as_i64()), (400, Some(code)), "{body}");
     }

@@ -11,12 +11,16 @@ fn the_era_is_decided_by_each_request() {
     assert_eq!(discovered["result"]["supportedVersions"], json!(["2026-07-28"]));
     assert!(discovered["result"]["_meta"]["io.modelcontextprotocol/serverInfo"]["name"].is_string());
     let token = weft.initialize("/mcp", "2025-11-25");
-    let session = weft.within("/mcp", &token, 1, "tools/call", &json!({ "name": "echo_add", "arguments": { "a": 2, "b": 3 } }));
+    let session =
+        weft.within("/mcp", &token, (1, "tools/call"), &json!({ "name": "echo_add", "arguments": { "a": 2, "b": 3 } }));
     assert_eq!(session.message()["result"]["content"][0]["text"], "5");
     assert!(session.message()["result"].get("resultType").is_none(), "the session era has no resultType");
     let stateless = weft.call("echo_add", &json!({ "a": 2, "b": 3 }));
-    assert_eq!((stateless["resultType"].as_str(), stateless["content"][0]["text"].as_str()), (Some("complete"), Some("5")));
-    let ping = weft.within("/mcp", &token, 2, "ping", &json!({}));
+    assert_eq!(
+        (stateless["resultType"].as_str(), stateless["content"][0]["text"].as_str()),
+        (Some("complete"), Some("5"))
+    );
+    let ping = weft.within("/mcp", &token, (2, "ping"), &json!({}));
     assert_eq!(ping.message()["result"], json!({}));
 }
 
@@ -28,7 +32,7 @@ fn methods_of_the_other_era_do_not_exist() {
         assert_eq!((answer.status, answer.json()["error"]["code"].as_i64()), (404, Some(-32601)), "{method}");
     }
     let token = weft.initialize("/mcp", "2025-06-18");
-    let listen = weft.within("/mcp", &token, 1, "subscriptions/listen", &json!({ "notifications": {} }));
+    let listen = weft.within("/mcp", &token, (1, "subscriptions/listen"), &json!({ "notifications": {} }));
     assert_eq!((listen.status, listen.json()["error"]["code"].as_i64()), (200, Some(-32601)));
 }
 
@@ -55,12 +59,21 @@ fn batches_are_answered_where_the_version_has_them_and_refused_elsewhere() {
     let token = weft.initialize("/mcp", "2025-03-26");
     let answer = weft.post("/mcp", &[("mcp-session-id", &token)], &batch);
     let answers = answer.json();
-    let by_id = |id: u32| answers.as_array().unwrap().iter().find(|answer| answer["id"] == id).unwrap_or_else(|| panic!("{answers}")).clone();
+    let by_id = |id: u32| {
+        answers
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|answer| answer["id"] == id)
+            .unwrap_or_else(|| panic!("{answers}"))
+            .clone()
+    };
     assert_eq!(answers.as_array().unwrap().len(), 4, "{answers}");
     assert_eq!(by_id(2)["result"]["content"][0]["text"], "3");
     assert_eq!(by_id(3)["error"]["code"], -32600);
     assert_eq!(by_id(4)["result"], json!({}));
-    let quiet = weft.post("/mcp", &[("mcp-session-id", &token)], r#"[{"jsonrpc":"2.0","method":"notifications/initialized"}]"#);
+    let quiet =
+        weft.post("/mcp", &[("mcp-session-id", &token)], r#"[{"jsonrpc":"2.0","method":"notifications/initialized"}]"#);
     assert_eq!((quiet.status, quiet.body.len()), (202, 0));
     let many: Vec<_> = (0..101).map(call).collect();
     assert_eq!(weft.post("/mcp", &[("mcp-session-id", &token)], &json!(many).to_string()).status, 400);

@@ -20,11 +20,12 @@ fn a_dead_server_is_named_to_the_model_and_harms_nobody_else() {
     assert!(text.contains("\"foreign\"") && text.contains("retry in"), "{text}");
     assert_eq!(dead["structuredContent"]["service"], "foreign");
     let token = weft.initialize("/mcp", "2025-11-25");
-    let session = weft.within("/mcp", &token, 1, "tools/call", &json!({ "name": "foreign_ping", "arguments": {} }));
+    let session = weft.within("/mcp", &token, (1, "tools/call"), &json!({ "name": "foreign_ping", "arguments": {} }));
     assert_eq!((session.status, session.message()["result"]["isError"].as_bool()), (200, Some(true)));
     assert_eq!(weft.call("echo_echo", &json!({ "text": "fine" }))["content"][0]["text"], "fine");
     let listed = weft.stateless("/mcp", "tools/list", &json!({})).message();
-    let names: Vec<&str> = listed["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        listed["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"foreign_ping") && names.contains(&"echo_echo"), "the list stays whole: {names:?}");
 }
 
@@ -36,7 +37,10 @@ fn a_list_that_is_old_says_so() {
     assert!(before["result"]["_meta"].get("weft/stale").is_none());
     let nobody = Weft::up(&["--add", "nobody=http://127.0.0.1:1/mcp"]);
     let status = nobody.status();
-    assert_eq!(status["services"].as_array().unwrap().iter().filter(|service| service["service"] == "nobody").count(), 1);
+    assert_eq!(
+        status["services"].as_array().unwrap().iter().filter(|service| service["service"] == "nobody").count(),
+        1
+    );
     assert_eq!(nobody.stateless("/mcp/nobody", "tools/list", &json!({})).status, 200, "an outage is an answer");
 }
 
@@ -49,8 +53,12 @@ fn a_stream_that_breaks_off_still_ends_with_an_answer() {
     assert_eq!(stateless[0]["method"], "notifications/progress", "{stateless:?}");
     assert_eq!(stateless.last().unwrap()["result"]["isError"], true, "{stateless:?}");
     let token = weft.initialize("/mcp", "2025-11-25");
-    let session = weft.within("/mcp", &token, 3, "tools/call", &call).messages();
-    assert_eq!((session.last().unwrap()["id"].as_i64(), session.last().unwrap()["result"]["isError"].as_bool()), (Some(3), Some(true)), "{session:?}");
+    let session = weft.within("/mcp", &token, (3, "tools/call"), &call).messages();
+    assert_eq!(
+        (session.last().unwrap()["id"].as_i64(), session.last().unwrap()["result"]["isError"].as_bool()),
+        (Some(3), Some(true)),
+        "{session:?}"
+    );
 }
 
 #[test]
@@ -58,15 +66,29 @@ fn a_tool_that_is_not_there_is_an_error_of_the_call() {
     let weft = Weft::up(&["--with-echo"]);
     for name in ["echo_absent", "absent_echo", "echo", ""] {
         let answer = weft.stateless("/mcp", "tools/call", &json!({ "name": name, "arguments": {} }));
-        assert_eq!((answer.status, answer.message()["error"]["code"].as_i64()), (200, Some(-32602)), "{name:?}: {}", answer.text());
+        assert_eq!(
+            (answer.status, answer.message()["error"]["code"].as_i64()),
+            (200, Some(-32602)),
+            "{name:?}: {}",
+            answer.text()
+        );
     }
     let stateless = weft.stateless("/mcp", "resources/read", &json!({ "uri": "no://such" })).message();
-    assert_eq!((stateless["error"]["code"].as_i64(), stateless["error"]["data"]["uri"].as_str()), (Some(-32602), Some("no://such")));
+    assert_eq!(
+        (stateless["error"]["code"].as_i64(), stateless["error"]["data"]["uri"].as_str()),
+        (Some(-32602), Some("no://such"))
+    );
     let token = weft.initialize("/mcp", "2025-11-25");
-    let session = weft.within("/mcp", &token, 1, "resources/read", &json!({ "uri": "no://such" })).message();
+    let session = weft.within("/mcp", &token, (1, "resources/read"), &json!({ "uri": "no://such" })).message();
     assert_eq!(session["error"]["code"], -32002);
     let failed = weft.call("echo_fail", &json!({ "text": "as asked" }));
     assert_eq!(failed["isError"], true);
-    eventually("failures of tools are counted apart", || weft.admin("/metrics").text().contains(r#"outcome="tool_error""#));
-    assert_eq!(weft.status()["services"][0]["instances"][0]["breaker"], "admits", "a tool that fails is no server that fails");
+    eventually("failures of tools are counted apart", || {
+        weft.admin("/metrics").text().contains(r#"outcome="tool_error""#)
+    });
+    assert_eq!(
+        weft.status()["services"][0]["instances"][0]["breaker"],
+        "admits",
+        "a tool that fails is no server that fails"
+    );
 }

@@ -94,18 +94,30 @@ fn answer(writer: &mut TcpStream, message: &Value, seen: &Seen) -> std::io::Resu
     let id = &message["id"];
     let method = message["method"].as_str().unwrap_or_default();
     let result = match method {
-        "server/discover" => json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {}, "resources": {} }, "ttlMs": 60_000, "cacheScope": "public" }),
-        "initialize" => json!({ "protocolVersion": message["params"]["protocolVersion"], "capabilities": { "tools": {} }, "serverInfo": { "name": "foreign", "version": "1" } }),
+        "server/discover" => {
+            json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {}, "resources": {} }, "ttlMs": 60_000, "cacheScope": "public" })
+        }
+        "initialize" => {
+            json!({ "protocolVersion": message["params"]["protocolVersion"], "capabilities": { "tools": {} }, "serverInfo": { "name": "foreign", "version": "1" } })
+        }
         "tools/list" => tools(message["params"]["cursor"].as_str()),
-        "resources/list" => json!({ "resultType": "complete", "resources": [{ "uri": "memo://a", "name": "a" }], "ttlMs": 60_000, "cacheScope": "public" }),
-        "resources/templates/list" => json!({ "resultType": "complete", "resourceTemplates": [], "ttlMs": 60_000, "cacheScope": "public" }),
-        "resources/read" => json!({ "resultType": "complete", "contents": [{ "uri": message["params"]["uri"], "text": "memo" }], "ttlMs": 0, "cacheScope": "private" }),
+        "resources/list" => {
+            json!({ "resultType": "complete", "resources": [{ "uri": "memo://a", "name": "a" }], "ttlMs": 60_000, "cacheScope": "public" })
+        }
+        "resources/templates/list" => {
+            json!({ "resultType": "complete", "resourceTemplates": [], "ttlMs": 60_000, "cacheScope": "public" })
+        }
+        "resources/read" => {
+            json!({ "resultType": "complete", "contents": [{ "uri": message["params"]["uri"], "text": "memo" }], "ttlMs": 0, "cacheScope": "private" })
+        }
         "tools/call" => {
             seen.calls.fetch_add(1, Ordering::Relaxed);
             match message["params"]["name"].as_str().unwrap_or_default() {
                 "slow" => return slow(writer, seen),
                 "cut" => return cut(writer, message),
-                _ => json!({ "resultType": "complete", "content": [{ "type": "text", "text": "pong" }, { "type": "resource_link", "uri": "memo://a", "name": "a" }], "isError": false }),
+                _ => {
+                    json!({ "resultType": "complete", "content": [{ "type": "text", "text": "pong" }, { "type": "resource_link", "uri": "memo://a", "name": "a" }], "isError": false })
+                }
             }
         }
         _ if id.is_null() => return writer.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"),
@@ -143,11 +155,19 @@ fn cut(writer: &mut TcpStream, message: &Value) -> std::io::Result<()> {
     let token = &message["params"]["_meta"]["progressToken"];
     let progress = json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progressToken": token, "progress": 1 } });
     let event = format!("data: {progress}\n\n");
-    write!(writer, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{event}\r\n", event.len())?;
+    write!(
+        writer,
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{event}\r\n",
+        event.len()
+    )?;
     writer.shutdown(std::net::Shutdown::Both)
 }
 
 fn write_json(writer: &mut TcpStream, status: u16, message: &Value) -> std::io::Result<()> {
     let body = message.to_string();
-    write!(writer, "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    write!(
+        writer,
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }

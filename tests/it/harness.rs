@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 /// The value of a variable that `cargo xtask test` sets.
 pub(crate) fn variable(name: &str) -> PathBuf {
-    let value = std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run these tests with `cargo xtask test`"));
+    let value =
+        std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run these tests with `cargo xtask test`"));
     PathBuf::from(value)
 }
 
@@ -64,7 +65,9 @@ impl Weft {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         for line in lines.by_ref() {
             let line = line.unwrap();
-            let at = |line: &str| line.rsplit(':').next().and_then(|rest| rest.split('/').next()).and_then(|port| port.parse().ok());
+            let at = |line: &str| {
+                line.rsplit(':').next().and_then(|rest| rest.split('/').next()).and_then(|port| port.parse().ok())
+            };
             if line.starts_with("endpoint") {
                 port = at(&line);
             }
@@ -77,7 +80,13 @@ impl Weft {
         }
         // What it prints later must have a reader, or the process would be stopped by a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, folder, port: port.expect("no endpoint was printed"), admin: admin.expect("no console was printed"), arguments }
+        Self {
+            child,
+            folder,
+            port: port.expect("no endpoint was printed"),
+            admin: admin.expect("no console was printed"),
+            arguments,
+        }
     }
 
     /// Kills it without warning and starts it again on the same ports and state.
@@ -111,15 +120,10 @@ impl Weft {
 
     /// A call of the stateless era with the headers that mirror it.
     pub(crate) fn stateless(&self, path: &str, method: &str, params: &Value) -> Answer {
-        self.post_stateless(path, method, params, &[])
-    }
-
-    pub(crate) fn post_stateless(&self, path: &str, method: &str, params: &Value, more: &[(&str, &str)]) -> Answer {
         let body = stateless_body(method, params);
         let mut headers = vec![("mcp-protocol-version", "2026-07-28"), ("mcp-method", method)];
         let name = params["name"].as_str().or(params["uri"].as_str());
         headers.extend(name.map(|name| ("mcp-name", name)));
-        headers.extend(more);
         self.post(path, &headers, &body)
     }
 
@@ -141,7 +145,7 @@ impl Weft {
     }
 
     /// A request within a session.
-    pub(crate) fn within(&self, path: &str, token: &str, id: u32, method: &str, params: &Value) -> Answer {
+    pub(crate) fn within(&self, path: &str, token: &str, (id, method): (u32, &str), params: &Value) -> Answer {
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         self.post(path, &[("mcp-session-id", token)], &body.to_string())
     }
@@ -229,7 +233,10 @@ impl Answer {
 /// Events of a stream's text as id and data; comments are left out.
 pub(crate) fn events(text: &str) -> Vec<(String, String)> {
     let field = |block: &str, name: &str| {
-        block.lines().find_map(|line| line.strip_prefix(name).map(|rest| rest.trim_start().to_owned())).unwrap_or_default()
+        block
+            .lines()
+            .find_map(|line| line.strip_prefix(name).map(|rest| rest.trim_start().to_owned()))
+            .unwrap_or_default()
     };
     text.split("\n\n")
         .filter(|block| block.lines().any(|line| line.starts_with("data:") || line.starts_with("id:")))
@@ -297,7 +304,11 @@ pub(crate) fn read_until(stream: &mut TcpStream, raw: &mut Vec<u8>, enough: impl
     let mut part = [0; 4096];
     let began = Instant::now();
     loop {
-        assert!(began.elapsed() < Duration::from_secs(25), "nothing more came; so far: {}", String::from_utf8_lossy(raw));
+        assert!(
+            began.elapsed() < Duration::from_secs(25),
+            "nothing more came; so far: {}",
+            String::from_utf8_lossy(raw)
+        );
         let text = if raw.windows(4).any(|window| window == b"\r\n\r\n") { parse(raw).text() } else { String::new() };
         if enough(&text) {
             return text;

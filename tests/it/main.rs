@@ -1,8 +1,10 @@
 //! End to end: the real program, real clients, real failures. Run by `cargo xtask test`, which installs what they need.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod catalogue;
-mod clients;
 mod claude;
+mod clients;
 mod conformance;
 mod door;
 mod eras;

@@ -18,10 +18,14 @@ fn progress_comes_before_the_answer_in_either_era() {
     let token = weft.initialize("/mcp", "2025-06-18");
     let session = weft.post("/mcp", &[("mcp-session-id", &token)], &sleep_call(1, 300)).messages();
     for (messages, token) in [(stateless, json!(7)), (session, json!("p"))] {
-        let progress: Vec<f64> = messages.iter().filter(|message| message["method"] == "notifications/progress").map(|message| {
-            assert_eq!(message["params"]["progressToken"], token);
-            message["params"]["progress"].as_f64().unwrap()
-        }).collect();
+        let progress: Vec<f64> = messages
+            .iter()
+            .filter(|message| message["method"] == "notifications/progress")
+            .map(|message| {
+                assert_eq!(message["params"]["progressToken"], token);
+                message["params"]["progress"].as_f64().unwrap()
+            })
+            .collect();
         assert!(progress.len() >= 2 && progress.is_sorted(), "{progress:?}");
         assert!(messages.last().unwrap()["result"].is_object());
     }
@@ -35,7 +39,10 @@ fn a_lost_stream_is_taken_up_where_it_was_lost() {
     let mut stream = send(weft.port, "POST", "/mcp", &headers, sleep_call(5, 1000).as_bytes());
     let text = read_until(&mut stream, &mut Vec::new(), |text| text.contains("notifications/progress"));
     let seen = events(&text);
-    assert!(seen[0].1.is_empty() && !seen[0].0.is_empty(), "the first event only gives a place to come back to: {text}");
+    assert!(
+        seen[0].1.is_empty() && !seen[0].0.is_empty(),
+        "the first event only gives a place to come back to: {text}"
+    );
     let (last, _) = seen.last().unwrap().clone();
     drop(stream);
     let rest = request(weft.port, "GET", "/mcp", &[("mcp-session-id", &token), ("last-event-id", &last)], b"");
@@ -52,7 +59,11 @@ fn listening_is_acknowledged_and_ends_in_order_when_the_gateway_does() {
     let mut weft = Weft::up(&[]);
     let params = json!({ "notifications": { "toolsListChanged": true, "resourceSubscriptions": [format!("file://{}/hello.txt", weft.folder.path("root").canonicalize().unwrap().display())] } });
     let body = stateless_body("subscriptions/listen", &params);
-    let headers = [("content-type", "application/json"), ("mcp-protocol-version", "2026-07-28"), ("mcp-method", "subscriptions/listen")];
+    let headers = [
+        ("content-type", "application/json"),
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "subscriptions/listen"),
+    ];
     let mut stream = send(weft.port, "POST", "/mcp", &headers, body.as_bytes());
     let text = read_until(&mut stream, &mut Vec::new(), |text| text.contains("acknowledged"));
     let first: Value = serde_json::from_str(&events(&text)[0].1).unwrap();
@@ -83,16 +94,17 @@ fn listening_is_acknowledged_and_ends_in_order_when_the_gateway_does() {
 fn a_session_is_told_of_changed_files_on_its_own_stream() {
     let weft = Weft::up(&[]);
     let token = weft.initialize("/mcp", "2025-11-25");
-    let mut stream = send(weft.port, "GET", "/mcp", &[("mcp-session-id", &token), ("accept", "text/event-stream")], b"");
+    let mut stream =
+        send(weft.port, "GET", "/mcp", &[("mcp-session-id", &token), ("accept", "text/event-stream")], b"");
     let mut raw = Vec::new();
     read_until(&mut stream, &mut raw, |text| text.contains("id:"));
     let uri = format!("file://{}/hello.txt", weft.folder.path("root").canonicalize().unwrap().display());
-    let subscribed = weft.within("/mcp", &token, 1, "resources/subscribe", &json!({ "uri": uri }));
+    let subscribed = weft.within("/mcp", &token, (1, "resources/subscribe"), &json!({ "uri": uri }));
     assert_eq!(subscribed.message()["result"], json!({}), "{}", subscribed.text());
     std::fs::write(weft.folder.path("root/hello.txt"), "changed").unwrap();
     let text = read_until(&mut stream, &mut raw, |text| text.contains("resources/updated"));
     assert!(text.contains(&uri), "{text}");
-    assert_eq!(weft.within("/mcp", &token, 2, "resources/unsubscribe", &json!({ "uri": uri })).status, 200);
+    assert_eq!(weft.within("/mcp", &token, (2, "resources/unsubscribe"), &json!({ "uri": uri })).status, 200);
 }
 
 #[test]

@@ -54,7 +54,9 @@ pub(crate) fn page(status: &Status, settings: &Settings) -> String {
         section(&mut page, service);
     }
     if !status.refused.is_empty() {
-        page.push_str("<h2>Names that are not shown to clients</h2><div class=\"wide\"><table><tr><th>service<th>name<th>why");
+        page.push_str(
+            "<h2>Names that are not shown to clients</h2><div class=\"wide\"><table><tr><th>service<th>name<th>why",
+        );
         for refused in &status.refused {
             let (service, name, why) = (escape(&refused.service), escape(&refused.name), escape(&refused.why));
             let _ = write!(page, "<tr><td>{service}<td><code>{name}</code><td>{why}");

@@ -59,8 +59,7 @@ struct Capabilities<'a> {
 /// Everything that `service` offers now.
 pub(crate) async fn shelf(upstreams: &Upstreams, service: &Service, entries: usize) -> Result<Shelf, FetchError> {
     let group = service.group();
-    let pick =
-        group.pool.pick(upstreams.now(), fastrand::u64(..), None, &[]).map_err(|_| FetchError::NoInstance)?;
+    let pick = group.pool.pick(upstreams.now(), fastrand::u64(..), None, &[]).map_err(|_| FetchError::NoInstance)?;
     let instance = &group.instances[pick.index];
     group.pool.begin(&pick, upstreams.now());
     let began = std::time::Instant::now();
@@ -78,10 +77,9 @@ pub(crate) async fn shelf(upstreams: &Upstreams, service: &Service, entries: usi
 
 async fn all(instance: &Instance, entries: usize) -> Result<Shelf, FetchError> {
     let discovered = ask(instance, "server/discover", "").await?;
-    let discovered: Discovered<'_> = serde_json::from_str(&discovered)
-        .map_err(|error| FetchError::Refused("server/discover", error.to_string()))?;
-    let mut shelf =
-        Shelf { instructions: discovered.instructions.clone(), ttl_ms: u64::MAX, ..Shelf::default() };
+    let discovered: Discovered<'_> =
+        serde_json::from_str(&discovered).map_err(|error| FetchError::Refused("server/discover", error.to_string()))?;
+    let mut shelf = Shelf { instructions: discovered.instructions.clone(), ttl_ms: u64::MAX, ..Shelf::default() };
     let capabilities = &discovered.capabilities;
     let lists = [
         (capabilities.tools, "tools/list"),

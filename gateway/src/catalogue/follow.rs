@@ -167,7 +167,8 @@ impl Follower {
         let group = self.upstreams.get(id)?.group();
         let now: Time = self.upstreams.now();
         let pick = group.pool.pick(now, fastrand::u64(..), None, &[]).ok()?;
-        let wish = r#""notifications":{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true},"#;
+        let wish =
+            r#""notifications":{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true},"#;
         let question = fetch::question("subscriptions/listen", wish);
         let asked = exchange::exchange(&group.instances[pick.index], &question);
         match timeout(Duration::from_secs(5), asked).await {

@@ -166,7 +166,10 @@ mod tests {
         let tool = &shelf.tools[0];
         assert!(tool.hints.repeatable() && tool.hints.read_only);
         let shown = format!("{}\"fs_read\"{}", tool.head, tool.tail);
-        assert_eq!(shown, r#"{"x":1,"name":"fs_read","inputSchema":{"type":"object"},"annotations":{"readOnlyHint":true},"vendor":{"deep":[1.50]}}"#);
+        assert_eq!(
+            shown,
+            r#"{"x":1,"name":"fs_read","inputSchema":{"type":"object"},"annotations":{"readOnlyHint":true},"vendor":{"deep":[1.50]}}"#
+        );
         assert_eq!((shelf.ttl_ms, shelf.private, page.next_cursor.as_deref()), (5000, false, Some("")));
     }
 }

@@ -121,7 +121,9 @@ impl View {
             shelves.iter().map(|(service, shelf)| (service.clone(), of(shelf))).collect();
         let own = services
             .iter()
-            .flat_map(|(service, tools)| tools.iter().map(|(name, hints)| ((service.clone(), Arc::clone(name)), *hints)))
+            .flat_map(|(service, tools)| {
+                tools.iter().map(|(name, hints)| ((service.clone(), Arc::clone(name)), *hints))
+            })
             .collect();
         Self {
             tools,
@@ -221,7 +223,8 @@ impl View {
         for (service, tools) in &self.services {
             let stale = f64::from(u8::from(self.stale.iter().any(|name| name == service.as_ref())));
             #[expect(clippy::cast_precision_loss, reason = "a count of tools")]
-            metrics::gauge!(names::GATEWAY_CATALOGUE_TOOLS.name, "service" => service.to_string()).set(tools.len() as f64);
+            metrics::gauge!(names::GATEWAY_CATALOGUE_TOOLS.name, "service" => service.to_string())
+                .set(tools.len() as f64);
             metrics::gauge!(names::GATEWAY_CATALOGUE_STALE.name, "service" => service.to_string()).set(stale);
         }
         for refused in &self.refused {
@@ -325,8 +328,10 @@ fn merged_instructions(own: Option<&str>, shelves: &BTreeMap<ServiceId, Shelf>) 
     let mut text = own.unwrap_or_default().to_owned();
     for (service, shelf) in shelves {
         if let Some(said) = &shelf.instructions {
-            let end = said.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= LONGEST_OF_ONE).last();
-            let _ = write!(text, "{}{service}: {}", if text.is_empty() { "" } else { "\n\n" }, &said[..end.unwrap_or(0)]);
+            let end =
+                said.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= LONGEST_OF_ONE).last();
+            let _ =
+                write!(text, "{}{service}: {}", if text.is_empty() { "" } else { "\n\n" }, &said[..end.unwrap_or(0)]);
         }
     }
     (!text.is_empty()).then_some(text)

@@ -102,13 +102,7 @@ impl Pump {
         ring.push(&refusal.to_message(weft_wire::version::Era::Session, Some(&self.id), &self.method)).await;
     }
 
-    async fn carry(
-        &self,
-        events: &mut Events,
-        ring: &Ring,
-        place: &mut Option<String>,
-        retry: &mut u64,
-    ) -> End {
+    async fn carry(&self, events: &mut Events, ring: &Ring, place: &mut Option<String>, retry: &mut u64) -> End {
         loop {
             let event = match events.next().await {
                 Ok(Some(event)) => event,

@@ -31,7 +31,8 @@ impl Rewrite {
             edits.extend(marked_id(service, message));
         }
         if self.wrap {
-            let wrapped = uri::positions(message).into_iter().map(|(span, uri)| (span, quote(&uri::wrap(service, &uri))));
+            let wrapped =
+                uri::positions(message).into_iter().map(|(span, uri)| (span, quote(&uri::wrap(service, &uri))));
             edits.extend(wrapped);
         }
         if edits.is_empty() {
@@ -71,11 +72,13 @@ mod tests {
     fn a_question_finds_its_way_back() {
         let rewrite = Rewrite { service: Some("docs".into()), wrap: false };
         for id in ["7", r#""a \"b\"""#] {
-            let question = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"elicitation/create","params":{{"message":"?"}}}}"#);
+            let question =
+                format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"elicitation/create","params":{{"message":"?"}}}}"#);
             let seen = rewrite.message(question.as_bytes(), true).unwrap();
             let seen_id = serde_json::from_slice::<serde_json::Value>(&seen).unwrap()["id"].to_string();
             let answer = format!(r#"{{"jsonrpc":"2.0","id":{seen_id},"result":{{}}}}"#);
-            let Ok(Body::One(Message::Response(response))) = envelope::read(answer.as_bytes(), &Limits::default()) else {
+            let Ok(Body::One(Message::Response(response))) = envelope::read(answer.as_bytes(), &Limits::default())
+            else {
                 panic!("not a response")
             };
             assert_eq!(unmark(&response.id), Some(("docs".to_owned(), id.to_owned())));
@@ -89,6 +92,9 @@ mod tests {
         assert!(verbatim.message(message, false).is_none());
         let wrap = Rewrite { service: Some("docs".into()), wrap: true };
         let seen = String::from_utf8(wrap.message(message, false).unwrap()).unwrap();
-        assert_eq!(seen, r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"resource_link","uri":"docs+test://a"}]}}"#);
+        assert_eq!(
+            seen,
+            r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"resource_link","uri":"docs+test://a"}]}}"#
+        );
     }
 }

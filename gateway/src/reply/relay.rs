@@ -48,11 +48,8 @@ pub(crate) fn relay(
     record: &mut Record,
 ) -> Result<Response<Body>, Refusal> {
     let Landed { answer, load, instance } = landed;
-    let broken = |broken| Refusal::Service {
-        service: instance.info.service.to_string(),
-        broken,
-        retry: Duration::from_secs(1),
-    };
+    let broken =
+        |broken| Refusal::Service { service: instance.info.service.to_string(), broken, retry: Duration::from_secs(1) };
     match answer {
         Answer::Json { status, body, .. } => {
             let verdict = scan(&body);
@@ -203,10 +200,8 @@ impl Relay {
 
 /// The graceful end of `subscriptions/listen` (MCP 2026-07-28, subscriptions).
 pub(crate) fn listen_end(id: &Id<'_>) -> Vec<u8> {
-    let result = format!(
-        r#"{{"resultType":"complete","_meta":{{"io.modelcontextprotocol/subscriptionId":{}}}}}"#,
-        id.as_raw()
-    );
+    let result =
+        format!(r#"{{"resultType":"complete","_meta":{{"io.modelcontextprotocol/subscriptionId":{}}}}}"#, id.as_raw());
     code::result_body(id, &result)
 }
 

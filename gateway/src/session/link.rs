@@ -11,6 +11,7 @@ use weft_wire::{headers, reply, splice::quote, version::Version};
 
 use super::Session;
 use crate::{
+    Gateway,
     envelope::header,
     forward::ship::{Shipment, ship},
     refusal::{Broken, Refusal},
@@ -18,7 +19,6 @@ use crate::{
         Instance, Service,
         exchange::{self, Outgoing},
     },
-    Gateway,
 };
 
 /// A session at a server.
@@ -67,7 +67,11 @@ impl Session {
         );
         let opened = open(gateway, service, self, body.into()).await?;
         let Some(link) = opened.link else { return Ok(None) };
-        let ready = outgoing(self, Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#), Some(&link));
+        let ready = outgoing(
+            self,
+            Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#),
+            Some(&link),
+        );
         exchange::exchange(&link.instance, &ready).await.map_err(|error| {
             tracing::warn!(service = %service.id, why = error.why(), "cannot begin a session at the server");
             lost(service)
@@ -138,9 +142,8 @@ pub(crate) async fn open(
     let landed = ship(gateway, &shipment).await?;
     let answer_headers = landed.answer.headers().cloned().unwrap_or_default();
     let instance = Arc::clone(&landed.instance);
-    let (status, message) = exchange::response(landed.answer, gateway.settings.limits.reply_bytes)
-        .await
-        .map_err(|_| lost(service))?;
+    let (status, message) =
+        exchange::response(landed.answer, gateway.settings.limits.reply_bytes).await.map_err(|_| lost(service))?;
     let link = header(&answer_headers, headers::SESSION_ID).map(|token| {
         let listening = std::sync::atomic::AtomicBool::new(false);
         Arc::new(Link { instance, token: token.to_owned(), listening })
@@ -185,9 +188,5 @@ fn is_there(service: &Service, instance: &Instance) -> bool {
 }
 
 fn lost(service: &Service) -> Refusal {
-    Refusal::Service {
-        service: service.id.to_string(),
-        broken: Broken::Lost,
-        retry: std::time::Duration::from_secs(1),
-    }
+    Refusal::Service { service: service.id.to_string(), broken: Broken::Lost, retry: std::time::Duration::from_secs(1) }
 }

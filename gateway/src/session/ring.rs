@@ -127,7 +127,9 @@ impl State {
         self.bytes += event.len();
         self.events.push_back((self.last, event.into()));
         // What has been read goes first; with nobody reading, the oldest goes, but never the newest.
-        while self.bytes > KEPT + UNREAD || (self.bytes > KEPT && self.events.front().is_some_and(|(n, _)| *n <= self.taken)) {
+        while self.bytes > KEPT + UNREAD
+            || (self.bytes > KEPT && self.events.front().is_some_and(|(n, _)| *n <= self.taken))
+        {
             if self.events.len() == 1 {
                 break;
             }
@@ -285,14 +287,12 @@ mod tests {
     async fn a_slow_client_holds_the_writer_back_and_loses_nothing() {
         let ring = Arc::new(Ring::new(1));
         let mut reader = ring.attach(0);
-        let writer = tokio::spawn({
-            let ring = Arc::clone(&ring);
-            async move {
-                for index in 0..40_u8 {
-                    ring.push(&vec![b'a' + index % 26; 100 << 10]).await;
-                }
-                ring.finish();
+        let source = Arc::clone(&ring);
+        let writer = tokio::spawn(async move {
+            for index in 0..40_u8 {
+                source.push(&vec![b'a' + index % 26; 100 << 10]).await;
             }
+            source.finish();
         });
         let mut count = 0;
         while reader.next().await.is_some() {

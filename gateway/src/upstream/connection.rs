@@ -67,7 +67,11 @@ pub(crate) struct Connections {
 
 impl std::fmt::Debug for Connections {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Connections").field("address", &self.address).field("open", &self.open).finish_non_exhaustive()
+        formatter
+            .debug_struct("Connections")
+            .field("address", &self.address)
+            .field("open", &self.open)
+            .finish_non_exhaustive()
     }
 }
 
@@ -169,8 +173,7 @@ impl Connections {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
         let count = Count::up(&self.open);
         self.tasks.spawn(async move {
             let _count = count;

@@ -55,11 +55,8 @@ impl Outgoing {
             out.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         set(out, HeaderName::from_static(headers::PROTOCOL_VERSION), self.version.as_str());
-        let optional = [
-            (headers::METHOD, &self.method),
-            (headers::NAME, &self.name),
-            (headers::SESSION_ID, &self.session),
-        ];
+        let optional =
+            [(headers::METHOD, &self.method), (headers::NAME, &self.name), (headers::SESSION_ID, &self.session)];
         for (name, value) in optional {
             if let Some(value) = value {
                 set(out, HeaderName::from_static(name), value);

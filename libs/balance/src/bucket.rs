@@ -20,7 +20,12 @@ pub struct Bucket {
 
 impl Bucket {
     /// `per_second` at a steady pace, `burst` at once.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "nanoseconds of a rate")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "nanoseconds of a rate"
+    )]
     pub fn new(per_second: f64, burst: f64, now: Time) -> Self {
         let interval = (1e9 / per_second.max(1e-6)) as u64;
         Self { interval, ahead: (interval as f64 * (burst.max(1.0) - 1.0)) as u64, due: AtomicU64::new(now.0) }

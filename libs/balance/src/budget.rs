@@ -23,7 +23,12 @@ pub struct Budget {
 
 impl Budget {
     /// `ratio` retries for each call, and `floor_per_second` besides.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "small amounts")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "small amounts"
+    )]
     pub fn new(ratio: f64, floor_per_second: f64, now: Time) -> Self {
         let floor = (floor_per_second * SAVED).max(1.0);
         Self {
@@ -52,7 +57,12 @@ impl Budget {
         let passed = now.since(Time(paid)).as_secs_f64();
         // Paid in steps of a tenth of a second, by whoever comes first.
         if passed >= 0.1 && self.paid.compare_exchange(paid, now.0, Relaxed, Relaxed).is_ok() {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "small amounts")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "small amounts"
+            )]
             self.add((passed.min(SAVED) * self.per_second * ONE as f64) as u64);
         }
     }

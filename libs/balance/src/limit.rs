@@ -58,7 +58,12 @@ impl Limit {
         self.in_flight.load(Relaxed)
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "counts and ratios")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "counts and ratios"
+    )]
     fn adapt(&self, (least, most): (usize, usize), latency: u64, busy: usize) {
         let usual = match self.usual.load(Relaxed) {
             0 => latency,

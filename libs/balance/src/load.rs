@@ -53,7 +53,12 @@ impl Load {
     pub(crate) fn average(&self, now: Time) -> Duration {
         let average = self.average.load(Relaxed);
         let age = now.since(Time(self.updated.load(Relaxed)));
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a weight")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a weight"
+        )]
         let decayed = (average as f64 * (-age.as_secs_f64() / DECAY.as_secs_f64()).exp()) as u64;
         Duration::from_nanos(decayed.max(1000))
     }

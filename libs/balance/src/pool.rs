@@ -157,7 +157,9 @@ impl Pool {
         // The first members of a service are not new to a working service: they get their full share at once.
         let first = previous.is_none_or(|pool| pool.members.is_empty());
         let born = if first { Time(now.0.saturating_sub(crate::nanos(config.slow_start))) } else { now };
-        let fresh = |key: &str| Arc::new(State { load: Load::new(born), breaker: Breaker::default(), seed: hash(key.as_bytes()) });
+        let fresh = |key: &str| {
+            Arc::new(State { load: Load::new(born), breaker: Breaker::default(), seed: hash(key.as_bytes()) })
+        };
         let states = members
             .iter()
             .map(|member| known.get(member.key.as_str()).map_or_else(|| fresh(&member.key), |state| Arc::clone(state)))
@@ -202,7 +204,11 @@ impl Pool {
 
     fn may_take(&self, index: usize, now: Time, tried: &[usize]) -> bool {
         let (member, state) = (&self.members[index], &self.states[index]);
-        member.healthy && member.weight > 0 && !state.breaker.is_blocked() && !state.load.is_resting(now) && !tried.contains(&index)
+        member.healthy
+            && member.weight > 0
+            && !state.breaker.is_blocked()
+            && !state.load.is_resting(now)
+            && !tried.contains(&index)
     }
 
     /// A blocked member whose time has come; found by drawing, so that it costs nothing when all is well.
@@ -258,9 +264,8 @@ impl Pool {
         let count = self.members.len();
         let order = || (0..count).map(|step| (start + step) % count);
         if let Some(zone) = &self.config.zone {
-            let near = order().find(|index| {
-                self.members[*index].zone.as_ref() == Some(zone) && self.may_take(*index, now, tried)
-            });
+            let near = order()
+                .find(|index| self.members[*index].zone.as_ref() == Some(zone) && self.may_take(*index, now, tried));
             if near.is_some() {
                 return near;
             }
@@ -281,8 +286,10 @@ impl Pool {
     }
 
     fn why_none(&self, now: Time, tried: &[usize]) -> NoInstance {
-        let healthy = || (0..self.members.len()).filter(|index| self.members[*index].healthy && self.members[*index].weight > 0);
-        let blocked = healthy().filter(|index| !tried.contains(index)).map(|index| self.states[index].breaker.wait(now)).min();
+        let healthy =
+            || (0..self.members.len()).filter(|index| self.members[*index].healthy && self.members[*index].weight > 0);
+        let blocked =
+            healthy().filter(|index| !tried.contains(index)).map(|index| self.states[index].breaker.wait(now)).min();
         match blocked {
             Some(retry_in) => NoInstance::AllBlocked { retry_in },
             None if healthy().next().is_some() => NoInstance::AllTried,

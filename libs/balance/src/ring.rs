@@ -17,7 +17,10 @@ impl Ring {
             let base = hash(key.as_bytes());
             let count = POINTS.saturating_mul(weight.min(16));
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            points.extend((0..count).map(|point| (mix(base.wrapping_add(u64::from(point).wrapping_mul(0x9e37_79b9_7f4a_7c15))), index)));
+            points
+                .extend((0..count).map(|point| {
+                    (mix(base.wrapping_add(u64::from(point).wrapping_mul(0x9e37_79b9_7f4a_7c15))), index)
+                }));
         }
         points.sort_unstable();
         Self { points }

@@ -100,8 +100,7 @@ fn create(dir: &Path, path: &Path) -> Result<String, IdentityError> {
     params.distinguished_name = named("Weft development authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.subject_alt_names =
-        vec![SanType::URI(format!("spiffe://{TRUST_DOMAIN}").try_into().map_err(issue)?)];
+    params.subject_alt_names = vec![SanType::URI(format!("spiffe://{TRUST_DOMAIN}").try_into().map_err(issue)?)];
     params.not_before = now - SKEW;
     params.not_after = now + CA_LIFE;
     let certificate = params.self_signed(&key).map_err(issue)?;

@@ -41,11 +41,8 @@ impl Files {
     pub fn open(self) -> Result<Identity, IdentityError> {
         let material = Arc::new(self.read()?);
         let stamp = self.stamp();
-        let watched = Watched {
-            files: self,
-            present: ArcSwap::new(material),
-            looked: Mutex::new((Instant::now(), stamp)),
-        };
+        let watched =
+            Watched { files: self, present: ArcSwap::new(material), looked: Mutex::new((Instant::now(), stamp)) };
         Ok(Identity::new(Arc::new(watched)))
     }
 
@@ -55,12 +52,15 @@ impl Files {
             .and_then(Iterator::collect)
             .map_err(|error| wrong(&self.certificate, error.to_string()))?;
         let first = chain.first().ok_or_else(|| wrong(&self.certificate, "it holds no certificate".into()))?;
-        let name = spiffe_id(first)
-            .ok_or_else(|| wrong(&self.certificate, "its certificate has no single SPIFFE URI as subject name".into()))?;
+        let name = spiffe_id(first).ok_or_else(|| {
+            wrong(&self.certificate, "its certificate has no single SPIFFE URI as subject name".into())
+        })?;
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| wrong(&self.key, error.to_string()))?;
         let signing = any_supported_type(&key).map_err(|error| wrong(&self.key, error.to_string()))?;
         let certified = CertifiedKey::new(chain, signing);
-        certified.keys_match().map_err(|error| wrong(&self.key, format!("it does not fit the certificate: {error}")))?;
+        certified
+            .keys_match()
+            .map_err(|error| wrong(&self.key, format!("it does not fit the certificate: {error}")))?;
         let mut roots = RootCertStore::empty();
         let authorities = CertificateDer::pem_file_iter(&self.authorities)
             .map_err(|error| wrong(&self.authorities, error.to_string()))?;

@@ -178,7 +178,10 @@ mod tests {
         std::fs::write(&path, "[[instance]]\nservice = \"echo\"\naddress = \"127.0.0.1:1\"\n").unwrap();
         let registry = StaticFile::open(&path).unwrap();
         let mut watch = registry.watch();
-        let following = { let registry = Arc::clone(&registry); tokio::spawn(async move { registry.follow().await }) };
+        let following = {
+            let registry = Arc::clone(&registry);
+            tokio::spawn(async move { registry.follow().await })
+        };
         tokio::time::sleep(LOOK / 2).await;
         let two = "[[instance]]\nservice = \"echo\"\naddress = \"127.0.0.1:1\"\n[[instance]]\nservice = \"echo\"\naddress = \"127.0.0.1:2\"\n";
         std::fs::write(&path, two).unwrap();
@@ -204,7 +207,10 @@ mod tests {
             ("[[instance]]\nservice = \"a_b\"\naddress = \"127.0.0.1:1\"\n", "a-z"),
             ("[[instance]]\nservice = \"a\"\naddress = \"nowhere\"\n", "address"),
             ("[[instance]]\nservice = \"a\"\naddress = \"127.0.0.1:1\"\nzome = \"x\"\n", "zome"),
-            ("[[instance]]\nservice = \"a\"\naddress = \"127.0.0.1:1\"\nid = \"x\"\n[[instance]]\nservice = \"b\"\naddress = \"127.0.0.1:1\"\nid = \"x\"\n", "twice"),
+            (
+                "[[instance]]\nservice = \"a\"\naddress = \"127.0.0.1:1\"\nid = \"x\"\n[[instance]]\nservice = \"b\"\naddress = \"127.0.0.1:1\"\nid = \"x\"\n",
+                "twice",
+            ),
         ] {
             std::fs::write(&path, text).unwrap();
             let error = StaticFile::open(&path).unwrap_err().to_string();

@@ -4,7 +4,7 @@
 //! capitals with two underscores between). Every error names the file and line, or the variable, it came from.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
 };
@@ -45,7 +45,7 @@ pub fn load<T: DeserializeOwned + JsonSchema>(
     for (name, text) in env {
         let Some(path) = path_of(&name, prefix) else { continue };
         // Variables of other parts of the system share the prefix: only keys that exist here are ours.
-        if known.contains_key(&path.join(".")) {
+        if known.contains(&path.join(".")) {
             put(&mut table, &path, &text);
             origins.set(&path.join("."), format!("environment variable {name}"));
         }
@@ -64,8 +64,8 @@ fn schema_value<T: JsonSchema>() -> serde_json::Value {
 
 fn read(path: &Path, origins: &mut Origins) -> Result<Table, SettingsErrors> {
     let one = |error: String| SettingsErrors(vec![error]);
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| one(format!("{}: cannot be read: {error}", path.display())))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| one(format!("{}: cannot be read: {error}", path.display())))?;
     origins.read(&PathBuf::from(path), &text);
     text.parse::<Table>().map_err(|error| one(format!("{}: {}", path.display(), error.to_string().trim_end())))
 }
@@ -74,7 +74,7 @@ fn read(path: &Path, origins: &mut Origins) -> Result<Table, SettingsErrors> {
 fn deserialize<T: DeserializeOwned>(
     mut table: Table,
     origins: &Origins,
-    known: &BTreeMap<String, ()>,
+    known: &BTreeSet<String>,
 ) -> Result<T, SettingsErrors> {
     let mut errors = Vec::new();
     loop {
@@ -132,8 +132,14 @@ fn take(table: &mut Table, path: &[String]) -> bool {
 }
 
 /// All keys that a schema knows, with dots between levels.
-fn keys(schema: &serde_json::Value) -> BTreeMap<String, ()> {
-    fn walk(root: &serde_json::Value, at: &serde_json::Value, prefix: &str, depth: usize, found: &mut BTreeMap<String, ()>) {
+fn keys(schema: &serde_json::Value) -> BTreeSet<String> {
+    fn walk(
+        root: &serde_json::Value,
+        at: &serde_json::Value,
+        prefix: &str,
+        depth: usize,
+        found: &mut BTreeSet<String>,
+    ) {
         let at = at
             .get("$ref")
             .and_then(serde_json::Value::as_str)
@@ -145,20 +151,20 @@ fn keys(schema: &serde_json::Value) -> BTreeMap<String, ()> {
             if depth < 8 {
                 walk(root, property, &key, depth + 1, found);
             }
-            found.insert(key, ());
+            found.insert(key);
         }
     }
-    let mut found = BTreeMap::new();
+    let mut found = BTreeSet::new();
     walk(schema, schema, "", 0, &mut found);
     found
 }
 
 /// The nearest key to one that does not exist.
-fn hint(key: &str, why: &str, known: &BTreeMap<String, ()>) -> String {
+fn hint(key: &str, why: &str, known: &BTreeSet<String>) -> String {
     if !why.starts_with("unknown field") {
         return String::new();
     }
-    let nearest = known.keys().map(|candidate| (distance(key, candidate), candidate)).min();
+    let nearest = known.iter().map(|candidate| (distance(key, candidate), candidate)).min();
     match nearest {
         Some((steps, candidate)) if steps <= 3 => format!("; did you mean {candidate}?"),
         _ => String::new(),
@@ -223,14 +229,21 @@ mod tests {
     #[test]
     fn the_environment_wins_and_defaults_fill_the_rest() {
         assert_eq!(with("", &[]).unwrap(), Outer::default());
-        let env = [("WEFT_LIMITS__BODY", "7"), ("WEFT_LIMITS__DOORS", "[\"a\"]"), ("WEFT_NAME", "n w"), ("WEFT_OTHER", "x"), ("HOME", "y")];
+        let env = [
+            ("WEFT_LIMITS__BODY", "7"),
+            ("WEFT_LIMITS__DOORS", "[\"a\"]"),
+            ("WEFT_NAME", "n w"),
+            ("WEFT_OTHER", "x"),
+            ("HOME", "y"),
+        ];
         let loaded = with("name = \"file\"\n[limits]\nbody = 3\n", &env).unwrap();
         assert_eq!(loaded, Outer { name: "n w".into(), limits: Inner { body: 7, doors: vec!["a".into()] } });
     }
 
     #[test]
     fn all_errors_come_at_once_with_their_places() {
-        let error = with("nmae = \"x\"\n\n[limits]\nbody = \"many\"\nboddy = 1\n", &[("WEFT_LIMITS__DOORS", "3")]).unwrap_err();
+        let error =
+            with("nmae = \"x\"\n\n[limits]\nbody = \"many\"\nboddy = 1\n", &[("WEFT_LIMITS__DOORS", "3")]).unwrap_err();
         let text = error.to_string();
         assert_eq!(error.0.len(), 4, "{text}");
         assert!(text.contains("gateway.toml:1: nmae: unknown field") && text.contains("did you mean name?"), "{text}");

@@ -1,10 +1,6 @@
 //! Bytes of files as text: what they are, how lines end, which version they are.
 
-use std::{
-    fs::File,
-    io::Read as _,
-    os::unix::fs::FileExt as _,
-};
+use std::{fs::File, io::Read as _, os::unix::fs::FileExt as _};
 
 use rustix::fs::Stat;
 use sha2::{Digest as _, Sha256};
@@ -105,7 +101,9 @@ mod tests {
 
     #[test]
     fn line_ends_are_told_apart() {
-        for (text, ends) in [("", "none"), ("a", "none"), ("a\nb\n", "lf"), ("a\r\nb", "crlf"), ("a\rb", "cr"), ("a\r\nb\n", "mixed")] {
+        for (text, ends) in
+            [("", "none"), ("a", "none"), ("a\nb\n", "lf"), ("a\r\nb", "crlf"), ("a\rb", "cr"), ("a\r\nb\n", "mixed")]
+        {
             assert_eq!(line_ends(text.as_bytes()), ends, "{text:?}");
         }
     }

@@ -72,7 +72,9 @@ fn locate(bytes: &[u8], edit: &Edit) -> (Vec<u8>, Vec<u8>, Vec<usize>) {
 fn positions(bytes: &[u8], needle: &[u8]) -> Vec<usize> {
     let mut found = Vec::new();
     let mut from = 0;
-    while let Some(at) = bytes.get(from..).and_then(|rest| rest.windows(needle.len()).position(|window| window == needle)) {
+    while let Some(at) =
+        bytes.get(from..).and_then(|rest| rest.windows(needle.len()).position(|window| window == needle))
+    {
         found.push(from + at);
         from += at + needle.len();
     }

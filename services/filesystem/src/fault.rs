@@ -40,5 +40,9 @@ pub(crate) fn not_regular(path: &str, what: &str) -> ToolError {
 
 /// A path short enough for a message.
 pub(crate) fn shorten(path: &str) -> String {
-    if path.chars().count() <= 120 { path.to_owned() } else { format!("{}…", path.chars().take(120).collect::<String>()) }
+    if path.chars().count() <= 120 {
+        path.to_owned()
+    } else {
+        format!("{}…", path.chars().take(120).collect::<String>())
+    }
 }

@@ -107,7 +107,10 @@ impl Roots {
         let found = if asked.is_absolute() {
             // Compared by components, so that a sibling `root_evil` is not below `root`.
             let within = |root: &'_ Root| asked.strip_prefix(&root.path).ok().map(Path::to_path_buf);
-            self.list.iter().filter_map(|root| Some((root, within(root)?))).max_by_key(|(root, _)| root.path.as_os_str().len())
+            self.list
+                .iter()
+                .filter_map(|root| Some((root, within(root)?)))
+                .max_by_key(|(root, _)| root.path.as_os_str().len())
         } else {
             self.list.first().map(|root| (root, asked.to_path_buf()))
         };
@@ -139,7 +142,12 @@ impl Roots {
         }
         let name = match place.below.components().next_back() {
             Some(Component::Normal(name)) if !ends_in_slash_dot(&place.below) => name.to_owned(),
-            _ => return Err(ToolError::refused(format!("{} names an allowed directory itself, not something in it", place.shown))),
+            _ => {
+                return Err(ToolError::refused(format!(
+                    "{} names an allowed directory itself, not something in it",
+                    place.shown
+                )));
+            }
         };
         let above = place.below.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let dir = Place { below: above.to_path_buf(), ..place.clone() };

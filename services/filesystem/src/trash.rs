@@ -110,7 +110,8 @@ fn note(root: &Root, id: &str) -> Option<Item> {
 /// Takes something out of the trash, to where it was; gives the path.
 pub(crate) fn restore(roots: &Roots, id: &str) -> Result<String, ToolError> {
     let found = roots.list.iter().find_map(|root| Some((root, note(root, id)?)));
-    let (root, item) = found.ok_or_else(|| ToolError::not_found(format!("the trash holds no {id:?}")).hint("see list_trash"))?;
+    let (root, item) =
+        found.ok_or_else(|| ToolError::not_found(format!("the trash holds no {id:?}")).hint("see list_trash"))?;
     let place = roots.place(&item.path)?;
     let parent = roots.parent(&place)?;
     let failed = |error: Errno| fault::system(&item.path, error);

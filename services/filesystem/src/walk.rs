@@ -198,7 +198,8 @@ impl Walk<'_> {
         }
         let directory = entry.kind() == "directory";
         // The nearest rule decides.
-        let decided = rules.iter().rev().map(|rules| rules.matched(&entry.below, directory)).find(|matched| !matched.is_none());
+        let decided =
+            rules.iter().rev().map(|rules| rules.matched(&entry.below, directory)).find(|matched| !matched.is_none());
         !decided.is_some_and(|matched| matched.is_ignore())
     }
 
@@ -206,7 +207,9 @@ impl Walk<'_> {
         let mut builder = GitignoreBuilder::new(below);
         let mut any = false;
         for name in [".gitignore", ".ignore"] {
-            let Some(entry) = entries.iter().find(|entry| entry.name == name && entry.kind() == "file") else { continue };
+            let Some(entry) = entries.iter().find(|entry| entry.name == name && entry.kind() == "file") else {
+                continue;
+            };
             let place = Place { below: entry.below.clone(), ..self.place.clone() };
             let Ok((mut file, stat, _)) = self.roots.read(&place) else { continue };
             let Ok(bytes) = content::whole(name, &mut file, &stat, 1 << 20) else { continue };

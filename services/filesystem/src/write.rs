@@ -3,12 +3,7 @@
 //! The rename is `RENAME_NOREPLACE` for what must not exist yet, so that two creators cannot both win. A link at the end of a
 //! path is never written through, and a file with several names (hard links) is refused: the other name may be outside.
 
-use std::{
-    fs::File,
-    io::Write as _,
-    os::fd::AsFd,
-    path::Path,
-};
+use std::{fs::File, io::Write as _, os::fd::AsFd, path::Path};
 
 use rustix::{
     fs::{AtFlags, Mode, OFlags, RenameFlags, Stat, fchmod, fstat, fsync, openat, renameat_with, statat, unlinkat},
@@ -61,8 +56,11 @@ pub(crate) fn present(shown: &str, parent: &Parent, with_bytes: bool) -> Result<
 fn writable(shown: &str, stat: &Stat) -> Result<(), ToolError> {
     regular(shown, stat)?;
     if stat.st_nlink > 1 {
-        return Err(ToolError::refused(format!("{shown} has {} names (hard links); the others may be outside", stat.st_nlink))
-            .hint("copy it to a new name and work on the copy"));
+        return Err(ToolError::refused(format!(
+            "{shown} has {} names (hard links); the others may be outside",
+            stat.st_nlink
+        ))
+        .hint("copy it to a new name and work on the copy"));
     }
     Ok(())
 }

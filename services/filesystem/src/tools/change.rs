@@ -67,7 +67,10 @@ pub(crate) async fn write(files: Arc<Files>, call: Call, args: Write) -> Result<
         if args.mode == WriteMode::Overwrite && !created {
             write::may_replace(&place.shown, place.root.rights)?;
             if files.roots.overwrite_needs_match && args.if_match.is_none() {
-                return Err(ToolError::refused(format!("{} exists: pass its etag as if_match to replace it", place.shown)));
+                return Err(ToolError::refused(format!(
+                    "{} exists: pass its etag as if_match to replace it",
+                    place.shown
+                )));
             }
         }
         if args.dry_run {
@@ -222,13 +225,20 @@ pub(crate) async fn copy(files: Arc<Files>, call: Call, args: Copy) -> Result<Re
         } else {
             copied.path = file(&files.roots, &from, &to, args.overwrite, &mut copied)?;
         }
-        let text = format!("copied {} files, {} bytes, to {}", copied.files, copied.bytes, content::plain(&copied.path));
+        let text =
+            format!("copied {} files, {} bytes, to {}", copied.files, copied.bytes, content::plain(&copied.path));
         Ok(Reply::new(copied).text(text))
     };
     call.blocking(work).await
 }
 
-fn file(roots: &Roots, from: &Place<'_>, to: &Place<'_>, overwrite: bool, copied: &mut Copied) -> Result<String, ToolError> {
+fn file(
+    roots: &Roots,
+    from: &Place<'_>,
+    to: &Place<'_>,
+    overwrite: bool,
+    copied: &mut Copied,
+) -> Result<String, ToolError> {
     let (mut source, stat, _) = roots.read(from)?;
     let bytes = content::whole(&from.shown, &mut source, &stat, 256 << 20)?;
     copied.bytes += bytes.len() as u64;

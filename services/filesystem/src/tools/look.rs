@@ -34,9 +34,12 @@ pub(crate) struct Allowed {
 
 pub(crate) async fn allowed(files: Arc<Files>, _: Call, _: Nothing) -> Result<Reply<Vec<Allowed>>, ToolError> {
     let list = &files.roots.list;
-    let all: Vec<Allowed> =
-        list.iter().map(|root| Allowed { path: root.path.to_string_lossy().into_owned(), rights: root.rights }).collect();
-    let text: Vec<String> = all.iter().map(|root| format!("{} ({:?})", root.path, root.rights).to_lowercase()).collect();
+    let all: Vec<Allowed> = list
+        .iter()
+        .map(|root| Allowed { path: root.path.to_string_lossy().into_owned(), rights: root.rights })
+        .collect();
+    let text: Vec<String> =
+        all.iter().map(|root| format!("{} ({:?})", root.path, root.rights).to_lowercase()).collect();
     Ok(Reply::new(all).text(text.join("\n")))
 }
 
@@ -82,9 +85,18 @@ pub(crate) async fn info(files: Arc<Files>, call: Call, args: Which) -> Result<R
             permissions: format!("{:o}", stat.st_mode & 0o7777),
             links: stat.st_nlink,
             etag: opened.map(|(file, stat, _)| content::etag(&file, &stat)),
-            writable: place.root.rights != Rights::Ro && files.roots.policy.may_write(&below, "").is_ok() && stat.st_nlink <= 1,
+            writable: place.root.rights != Rights::Ro
+                && files.roots.policy.may_write(&below, "").is_ok()
+                && stat.st_nlink <= 1,
         };
-        let text = format!("{} {} {} bytes, modified {}, mode {}", info.kind, content::plain(&info.path), info.size, info.modified, info.permissions);
+        let text = format!(
+            "{} {} {} bytes, modified {}, mode {}",
+            info.kind,
+            content::plain(&info.path),
+            info.size,
+            info.modified,
+            info.permissions
+        );
         Ok(Reply::new(info).text(text))
     };
     call.blocking(work).await
@@ -252,7 +264,9 @@ pub(crate) async fn tree(files: Arc<Files>, call: Call, args: Tree) -> Result<Re
         let (tree, entries) = draw(&all);
         let cut = entries < all.len() || end.why().is_some();
         let data = Drawn { path: Roots::show(place.root, &top), tree: tree.clone(), entries };
-        Ok(Reply::new(data).text(tree).truncated(cut.then(|| Truncated::new("long directories and large trees are cut", NODES as u64))))
+        Ok(Reply::new(data)
+            .text(tree)
+            .truncated(cut.then(|| Truncated::new("long directories and large trees are cut", NODES as u64))))
     };
     call.blocking(work).await
 }

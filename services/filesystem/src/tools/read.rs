@@ -78,7 +78,8 @@ fn one(roots: &Roots, call: &Call, args: &Text, most: usize) -> Result<Reply<Con
     let mut start = [0; 8192];
     let got = file.read_at(&mut start, 0).map_err(|error| fault::io(&place.shown, &error))?;
     if content::is_binary(&start[..got]) {
-        return Err(ToolError::invalid(format!("{} is not a text file", place.shown)).hint("use read_media_file for pictures and sounds"));
+        return Err(ToolError::invalid(format!("{} is not a text file", place.shown))
+            .hint("use read_media_file for pictures and sounds"));
     }
     let path = Roots::show(place.root, &below);
     let size = u64::try_from(stat.st_size).unwrap_or(0);
@@ -231,7 +232,9 @@ fn whole_or_start(roots: &Roots, path: &str, most: usize) -> OneOf {
         Ok((content::decode(&bytes).text, etag, cut))
     };
     match read() {
-        Ok((text, etag, cut)) => OneOf { path: path.to_owned(), content: Some(text), etag: Some(etag), cut, error: None },
+        Ok((text, etag, cut)) => {
+            OneOf { path: path.to_owned(), content: Some(text), etag: Some(etag), cut, error: None }
+        }
         Err(error) => OneOf {
             path: path.to_owned(),
             content: None,
@@ -266,7 +269,8 @@ pub(crate) async fn media(files: Arc<Files>, call: Call, args: Media) -> Result<
         let etag = content::etag(&file, &stat);
         let data = content::whole(&place.shown, &mut file, &stat, MEDIA)?;
         let media_type = sniff(&data).ok_or_else(|| {
-            ToolError::invalid(format!("{} is no image or sound that is known", place.shown)).hint("use read_text_file for text")
+            ToolError::invalid(format!("{} is no image or sound that is known", place.shown))
+                .hint("use read_text_file for text")
         })?;
         let size = data.len() as u64;
         let path = Roots::show(place.root, &below);

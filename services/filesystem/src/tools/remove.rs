@@ -44,10 +44,9 @@ pub(crate) async fn relocate(files: Arc<Files>, call: Call, args: Move) -> Resul
         let (from, to) = (files.roots.place(&args.source)?, files.roots.place(&args.destination)?);
         let (source, target) = (files.roots.parent(&from)?, files.roots.parent(&to)?);
         write::may_remove(&from.shown, from.root.rights)?;
-        statat(&source.dir, &source.name, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| fault::system(&from.shown, error))?;
-        let rename = || {
-            renameat_with(&source.dir, &source.name, &target.dir, &target.name, RenameFlags::NOREPLACE)
-        };
+        statat(&source.dir, &source.name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|error| fault::system(&from.shown, error))?;
+        let rename = || renameat_with(&source.dir, &source.name, &target.dir, &target.name, RenameFlags::NOREPLACE);
         let mut replaced = None;
         match rename() {
             Err(Errno::EXIST) if args.overwrite => {
@@ -57,7 +56,8 @@ pub(crate) async fn relocate(files: Arc<Files>, call: Call, args: Move) -> Resul
             }
             Err(Errno::INVAL) => return Err(ToolError::invalid("a directory cannot be moved into itself")),
             Err(Errno::XDEV) => {
-                return Err(ToolError::refused("source and destination are on different file systems").hint("copy_file, then delete_file"));
+                return Err(ToolError::refused("source and destination are on different file systems")
+                    .hint("copy_file, then delete_file"));
             }
             Err(error) => return Err(fault::system(&to.shown, error)),
             Ok(()) => {}
@@ -112,18 +112,33 @@ pub(crate) async fn plan(files: Arc<Files>, call: Call, args: Delete) -> Result<
     let work = move |call: &Call| {
         let place = files.roots.place(&args.path)?;
         let parent = removable(&files.roots, &place)?;
-        let stat = statat(&parent.dir, &parent.name, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| fault::system(&place.shown, error))?;
+        let stat = statat(&parent.dir, &parent.name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|error| fault::system(&place.shown, error))?;
         let kind = kind(&stat);
         let path = Roots::show(place.root, &parent.below);
-        let mut effects = Effects { path, kind, entries: 1, bytes: u64::try_from(stat.st_size).unwrap_or(0), sample: Vec::new(), permanent: args.permanent };
+        let mut effects = Effects {
+            path,
+            kind,
+            entries: 1,
+            bytes: u64::try_from(stat.st_size).unwrap_or(0),
+            sample: Vec::new(),
+            permanent: args.permanent,
+        };
         if kind == "directory" {
             count(&files.roots, &place, call, &mut effects)?;
             if effects.entries > 1 && !args.recursive {
-                return Err(fault::system(&place.shown, Errno::NOTEMPTY).hint("set recursive to delete it with what is in it"));
+                return Err(
+                    fault::system(&place.shown, Errno::NOTEMPTY).hint("set recursive to delete it with what is in it")
+                );
             }
         }
         let how = if args.permanent { "for good" } else { "into the trash" };
-        let summary = format!("Delete {kind} {} ({} entries, {} bytes) {how}", content::plain(&effects.path), effects.entries, effects.bytes);
+        let summary = format!(
+            "Delete {kind} {} ({} entries, {} bytes) {how}",
+            content::plain(&effects.path),
+            effects.entries,
+            effects.bytes
+        );
         let low = !args.permanent && effects.entries == 1;
         let plan = Plan::new(summary, effects).observed(place.shown.clone(), version(&stat));
         Ok(if low { plan.low_risk() } else { plan })
@@ -158,14 +173,20 @@ fn count(roots: &Roots, place: &Place<'_>, call: &Call, effects: &mut Effects) -
     }
 }
 
-pub(crate) async fn delete(files: Arc<Files>, call: Call, args: Delete, approval: Approval) -> Result<Reply<Deleted>, ToolError> {
+pub(crate) async fn delete(
+    files: Arc<Files>,
+    call: Call,
+    args: Delete,
+    approval: Approval,
+) -> Result<Reply<Deleted>, ToolError> {
     let work = move |_: &Call| {
         let place = files.roots.place(&args.path)?;
         let parent = removable(&files.roots, &place)?;
         let failed = |error: Errno| fault::system(&place.shown, error);
         let stat = statat(&parent.dir, &parent.name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
         if approval.version(&place.shown).is_some_and(|seen| seen != version(&stat)) {
-            return Err(ToolError::new("stale_plan", format!("{} has changed since it was planned", place.shown)).hint("plan again"));
+            return Err(ToolError::new("stale_plan", format!("{} has changed since it was planned", place.shown))
+                .hint("plan again"));
         }
         let path = Roots::show(place.root, &parent.below);
         // Always by way of the trash: what is renamed away whole can then be taken apart in peace, or given back.
@@ -185,7 +206,8 @@ pub(crate) async fn trash(files: Arc<Files>, call: Call, _: Nothing) -> Result<R
     let work = move |call: &Call| {
         let mut budget = call.budget();
         let items = budget.fill(trash::list(&files.roots));
-        let text: Vec<String> = items.iter().map(|item| format!("{} {}", item.id, content::plain(&item.path))).collect();
+        let text: Vec<String> =
+            items.iter().map(|item| format!("{} {}", item.id, content::plain(&item.path))).collect();
         let text = if text.is_empty() { "the trash is empty".to_owned() } else { text.join("\n") };
         Ok(Reply::new(items).text(text).truncated(budget.truncated()))
     };

@@ -85,7 +85,10 @@ pub(crate) async fn files(files: Arc<Files>, call: Call, args: Name) -> Result<R
         let text: Vec<String> = found_paths.iter().map(|path| content::plain(path)).collect();
         let text = if text.is_empty() { "nothing found".to_owned() } else { text.join("\n") };
         let page = Page::new(found_paths.len(), cursor);
-        Ok(Reply::new(found_paths).text(text).page(page).truncated(end.why().map(|why| Truncated::new(why, limits.entries as u64))))
+        Ok(Reply::new(found_paths)
+            .text(text)
+            .page(page)
+            .truncated(end.why().map(|why| Truncated::new(why, limits.entries as u64))))
     };
     call.blocking(work).await
 }
@@ -136,20 +139,23 @@ pub(crate) async fn content(files: Arc<Files>, call: Call, args: Lines) -> Resul
         let start = call.resume::<usize>(args.cursor.as_deref())?.map_or(0, weft_kit::At::position);
         grep.skip = start;
         let stat = place.stat()?;
-        let limits =
-            Limits { respect_ignore: args.respect_ignore.unwrap_or(true), time: Duration::from_secs(20), ..Limits::SEARCH };
+        let limits = Limits {
+            respect_ignore: args.respect_ignore.unwrap_or(true),
+            time: Duration::from_secs(20),
+            ..Limits::SEARCH
+        };
         let end = if crate::root::kind(&stat) == "directory" {
             let top = opened_at(&place)?;
             walk::walk(&files.roots, &place, &limits, call, &mut |found| {
                 let name = found.below.strip_prefix(&top).unwrap_or(&found.below);
                 if found.kind() == "file" && grep.glob.as_ref().is_none_or(|glob| glob.is_match(name)) {
-                    grep.file(&place, found)?;
+                    grep.file(&place, found);
                 }
                 Ok(if grep.hits.len() > HITS { Next::Stop } else { Next::Go })
             })?
         } else {
             let (file, _, below) = files.roots.read(&place)?;
-            grep.search(&file, &Roots::show(place.root, &below))?;
+            grep.search(&file, &Roots::show(place.root, &below));
             walk::End::Done
         };
         let more = grep.hits.len() > HITS;
@@ -199,18 +205,17 @@ impl<'g> Grep<'g> {
     }
 
     /// A file that cannot be read, or is hidden by the rules, holds no hits.
-    fn file(&mut self, top: &Place<'_>, found: &Found) -> Result<(), ToolError> {
+    fn file(&mut self, top: &Place<'_>, found: &Found) {
         let place = Place { below: found.below.clone(), ..top.clone() };
-        let Ok((file, _, below)) = self.roots.read(&place) else { return Ok(()) };
-        self.search(&file, &Roots::show(top.root, &below))
+        let Ok((file, _, below)) = self.roots.read(&place) else { return };
+        self.search(&file, &Roots::show(top.root, &below));
     }
 
-    fn search(&mut self, file: &File, path: &str) -> Result<(), ToolError> {
-        let mut collect = Collect { path, skip: &mut self.skip, hits: &mut self.hits, of_this: 0, before: Vec::new(), open: false };
-        match self.searcher.search_file(&self.matcher, file, &mut collect) {
-            // A line beyond the memory limit ends the search of its file only.
-            Ok(()) | Err(_) => Ok(()),
-        }
+    fn search(&mut self, file: &File, path: &str) {
+        let mut collect =
+            Collect { path, skip: &mut self.skip, hits: &mut self.hits, of_this: 0, before: Vec::new(), open: false };
+        // A line beyond the memory limit ends the search of its file only.
+        let _ = self.searcher.search_file(&self.matcher, file, &mut collect);
     }
 
     fn text(&self) -> String {
@@ -239,7 +244,11 @@ struct Collect<'c> {
 fn clip(bytes: &[u8]) -> String {
     let line = String::from_utf8_lossy(bytes);
     let line = line.trim_end_matches(['\n', '\r']);
-    if line.chars().count() <= SHOWN { line.to_owned() } else { format!("{}…", line.chars().take(SHOWN).collect::<String>()) }
+    if line.chars().count() <= SHOWN {
+        line.to_owned()
+    } else {
+        format!("{}…", line.chars().take(SHOWN).collect::<String>())
+    }
 }
 
 impl Sink for Collect<'_> {

@@ -60,7 +60,10 @@ async fn paths_that_lead_out_are_refused_however_they_are_written() {
     for path in leads_out {
         assert!(desk.write(path, "owned").await.is_error, "{path}");
         assert!(desk.call("delete_file", json!({ "path": path, "recursive": true })).await.is_error, "{path}");
-        assert!(desk.call("move_file", json!({ "source": "sub/ok.txt", "destination": path })).await.is_error, "{path}");
+        assert!(
+            desk.call("move_file", json!({ "source": "sub/ok.txt", "destination": path })).await.is_error,
+            "{path}"
+        );
         assert!(desk.call("copy_file", json!({ "source": path, "destination": "stolen" })).await.is_error, "{path}");
     }
     desk.assert_outside_untouched();
@@ -88,7 +91,11 @@ async fn links_that_lead_out_are_never_followed() {
     }
     for path in ["file", "dir/new", "dangling", "l3/new", "a"] {
         assert!(desk.write(path, "owned").await.is_error, "{path}");
-        assert!(desk.call("edit_file", json!({ "path": path, "edits": [{ "old_text": "secret", "new_text": "x" }] })).await.is_error);
+        assert!(
+            desk.call("edit_file", json!({ "path": path, "edits": [{ "old_text": "secret", "new_text": "x" }] }))
+                .await
+                .is_error
+        );
     }
     assert!(desk.call("create_directory", json!({ "path": "dir/a/b" })).await.is_error);
     assert!(desk.call("create_directory", json!({ "path": "l3/a/b" })).await.is_error);
@@ -126,7 +133,9 @@ async fn special_files_are_refused_at_once() {
         }
         refused(&desk.read("socket").await, &["refused"]);
         refused(&desk.read("sparse").await, &["too_large", "invalid_arguments"]);
-        let part = desk.call("read_text_file", json!({ "path": "sparse", "byte_offset": 1_u64 << 39, "byte_length": 16 })).await;
+        let part = desk
+            .call("read_text_file", json!({ "path": "sparse", "byte_offset": 1_u64 << 39, "byte_length": 16 }))
+            .await;
         assert!(part.is_error, "zeros are no text");
         ok(desk.call("search_content", json!({ "path": ".", "query": "x" })).await);
     };
@@ -142,7 +151,11 @@ async fn names_are_shown_so_that_they_cannot_deceive() {
     desk.put("e\u{301}", "");
     desk.put("\u{e9}", "");
     let listed = ok(desk.call("list_directory", json!({ "path": "." })).await);
-    assert!(listed.text.contains("invoice\\u{202e}txt.exe") && listed.text.contains("line\\u{a}break"), "{}", listed.text);
+    assert!(
+        listed.text.contains("invoice\\u{202e}txt.exe") && listed.text.contains("line\\u{a}break"),
+        "{}",
+        listed.text
+    );
     assert_eq!(listed.data().as_array().unwrap().len(), 4, "twins stay apart");
 }
 
@@ -190,7 +203,11 @@ async fn a_root_stays_where_it_is() {
         assert!(desk.call("move_file", json!({ "source": path, "destination": "dir/x" })).await.is_error, "{path}");
     }
     assert!(desk.call("move_file", json!({ "source": "dir", "destination": "dir/child/dir" })).await.is_error);
-    assert!(desk.call("copy_file", json!({ "source": "dir", "destination": "dir/child/dir", "recursive": true })).await.is_error);
+    assert!(
+        desk.call("copy_file", json!({ "source": "dir", "destination": "dir/child/dir", "recursive": true }))
+            .await
+            .is_error
+    );
     assert_eq!(desk.get("dir/child/f"), b"x");
 }
 
@@ -198,7 +215,16 @@ async fn a_root_stays_where_it_is() {
 #[tokio::test]
 async fn what_other_programs_obey_cannot_be_written_and_secrets_not_be_read() {
     let desk = Desk::new();
-    for path in [".git/hooks/post-checkout", ".git/config", ".mcp.json", ".vscode/tasks.json", ".bashrc", "a/.claude/settings.json", ".GIT/config", "a/.ssh/authorized_keys"] {
+    for path in [
+        ".git/hooks/post-checkout",
+        ".git/config",
+        ".mcp.json",
+        ".vscode/tasks.json",
+        ".bashrc",
+        "a/.claude/settings.json",
+        ".GIT/config",
+        "a/.ssh/authorized_keys",
+    ] {
         std::fs::create_dir_all(desk.root(path).parent().unwrap()).unwrap();
         refused(&desk.write(path, "x").await, &["refused"]);
         desk.put("plain", "x");

@@ -14,7 +14,10 @@ async fn a_write_is_whole_keeps_the_mode_and_leaves_nothing_behind() {
     ok(desk.write("run.sh", "new").await);
     assert_eq!(desk.get("run.sh"), b"new");
     assert_eq!(std::fs::metadata(desk.root("run.sh")).unwrap().permissions().mode() & 0o777, 0o755);
-    refused(&desk.call("write_file", json!({ "path": "run.sh", "content": "x", "mode": "create" })).await, &["conflict"]);
+    refused(
+        &desk.call("write_file", json!({ "path": "run.sh", "content": "x", "mode": "create" })).await,
+        &["conflict"],
+    );
     ok(desk.call("write_file", json!({ "path": "run.sh", "content": "+", "mode": "append" })).await);
     assert_eq!(desk.get("run.sh"), b"new+");
     let shown = ok(desk.call("write_file", json!({ "path": "run.sh", "content": "zzz", "dry_run": true })).await);
@@ -43,7 +46,8 @@ async fn what_changed_since_it_was_read_is_not_overwritten() {
 async fn edits_are_exact_and_all_or_none() {
     let desk = Desk::new();
     desk.put("f", "\u{feff}a\r\nb\r\nb\r\nno end");
-    let two = json!({ "path": "f", "edits": [{ "oldText": "a", "newText": "$&" }, { "old_text": "b", "new_text": "c" }] });
+    let two =
+        json!({ "path": "f", "edits": [{ "oldText": "a", "newText": "$&" }, { "old_text": "b", "new_text": "c" }] });
     refused(&desk.call("edit_file", two).await, &["ambiguous"]);
     assert_eq!(desk.get("f"), "\u{feff}a\r\nb\r\nb\r\nno end".as_bytes(), "the first edit was not kept either");
     let dry = json!({ "path": "f", "edits": [{ "oldText": "a", "newText": "$&" }], "dryRun": true });
@@ -97,7 +101,10 @@ async fn what_is_deleted_can_be_taken_back_and_what_is_many_is_shown_first() {
     refused(&desk.call("delete_file", json!({ "path": "dir" })).await, &["conflict"]);
     let arguments = json!({ "path": "dir", "recursive": true });
     let plan = ok(desk.call("delete_file", arguments.clone()).await);
-    assert_eq!((plan.data()["applied"].as_bool(), plan.data()["plan"]["effects"]["entries"].as_u64()), (Some(false), Some(4)));
+    assert_eq!(
+        (plan.data()["applied"].as_bool(), plan.data()["plan"]["effects"]["entries"].as_u64()),
+        (Some(false), Some(4))
+    );
     assert!(desk.root("dir/a").exists());
     let mut apply = arguments;
     apply["plan_id"] = plan.data()["plan"]["plan_id"].clone();

@@ -70,7 +70,8 @@ impl Desk {
         for name in ["outside/secret", "root_evil/secret", "root /secret"] {
             assert_eq!(std::fs::read_to_string(self.top().join(name)).unwrap(), "secret", "{name}");
         }
-        let outside: Vec<_> = std::fs::read_dir(self.top().join("outside")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let outside: Vec<_> =
+            std::fs::read_dir(self.top().join("outside")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(outside, ["secret"]);
     }
 }

@@ -19,7 +19,13 @@ async fn ignore_files_are_respected_unless_asked_otherwise() {
     let names = async |arguments: serde_json::Value| -> Vec<String> {
         let found = ok(desk.call("search_files", arguments).await);
         let root = desk.root("").to_string_lossy().into_owned();
-        found.data().as_array().unwrap().iter().map(|path| path.as_str().unwrap().trim_start_matches(&root).to_owned()).collect()
+        found
+            .data()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|path| path.as_str().unwrap().trim_start_matches(&root).to_owned())
+            .collect()
     };
     let seen = names(json!({ "path": ".", "pattern": "**", "kind": "file" })).await;
     assert_eq!(seen, [".gitignore", "keep.log", "src/main.rs", "sub/.ignore"]);
@@ -69,7 +75,9 @@ async fn patterns_made_to_hang_do_not() {
         ok(desk.call("search_files", json!({ "path": ".", "pattern": "**/**/**/**/*a*a*a*" })).await);
         ok(desk.call("search_content", json!({ "path": ".", "query": "(a+)+$", "regex": true, "context": 0 })).await);
         assert!(desk.call("search_content", json!({ "path": ".", "query": "(", "regex": true })).await.is_error);
-        let bomb = desk.call("search_content", json!({ "path": ".", "query": "((a{1000}){1000}){1000}", "regex": true })).await;
+        let bomb = desk
+            .call("search_content", json!({ "path": ".", "query": "((a{1000}){1000}){1000}", "regex": true }))
+            .await;
         assert!(bomb.is_error);
         assert!(desk.call("search_files", json!({ "path": ".", "pattern": "[" })).await.is_error);
     };

@@ -20,7 +20,10 @@ async fn parts_of_a_file_are_read_by_lines_and_bytes() {
     assert!(get(json!({ "path": "f.txt", "head": 1, "line_numbers": true })).await.ends_with("1\tline 1\n"));
     assert_eq!(get(json!({ "path": "f.txt", "start_line": 51 })).await, "");
     assert!(desk.call("read_text_file", json!({ "path": "f.txt", "head": 1, "tail": 1 })).await.is_error);
-    assert!(desk.call("read_text_file", json!({ "path": "f.txt", "heda": 1 })).await.is_error, "unknown arguments are refused");
+    assert!(
+        desk.call("read_text_file", json!({ "path": "f.txt", "heda": 1 })).await.is_error,
+        "unknown arguments are refused"
+    );
 }
 
 /// A30.
