@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME=URL")]
     add: Vec<String>,
     /// Which log lines to show, for example info or weft::call=info.
-    #[arg(long, value_name = "FILTER", default_value = "warn", env = "WEFT_LOG")]
+    #[arg(long, value_name = "FILTER", default_value = "warn,rmcp=error", env = "WEFT_LOG")]
     log: String,
     /// Log lines as JSON.
     #[arg(long)]

@@ -48,6 +48,7 @@ pub(crate) async fn read(
     record: &mut Record,
 ) -> Result<Post, Refusal> {
     check_media(&parts.headers)?;
+    check_single(&parts.headers, record)?;
     let limits = &gateway.settings.limits;
     let body = collect(body, limits.body_bytes, Duration::from_secs(gateway.settings.timeouts.body_seconds)).await?;
     let bounds = wire::Limits { bytes: limits.body_bytes, depth: limits.depth, batch: limits.batch };
@@ -226,6 +227,18 @@ fn check_media(headers: &HeaderMap) -> Result<(), Refusal> {
     let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = media.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(Refusal::MediaType) }
+}
+
+/// A mirrored header that comes twice says two things, and whoever reads only one of them can be deceived.
+fn check_single(headers: &HeaderMap, record: &mut Record) -> Result<(), Refusal> {
+    let single = [headers::PROTOCOL_VERSION, headers::METHOD, headers::NAME, headers::SESSION_ID];
+    match single.into_iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) {
+        Some(name) => {
+            record.set_era(Era::Stateless);
+            Err(Refusal::HeaderMismatch(format!("the header {name} stands more than once")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Collects a body, refusing early by its announced length and late by its real one.

@@ -15,7 +15,7 @@ pub(crate) mod rewrite;
 pub(crate) mod ship;
 
 use rewrite::Rewrite;
-use ship::{Landed, Shipment, ship};
+use ship::{At, Landed, Shipment, ship};
 
 use crate::{
     Gateway,
@@ -73,10 +73,9 @@ async fn in_session(
 ) -> Result<Response<Body>, Refusal> {
     let Some(asked) = call.request() else { return Err(Refusal::NotFound) };
     let cancel = session.over.child_token();
-    let flight = Flight { service: target.service.id.clone(), cancel: cancel.clone() };
-    let departed = session.depart(&asked.id, flight);
     let (tell, told) = oneshot::channel();
     let version = call.version;
+    let (id, service) = (asked.id.clone(), target.service.id.clone());
     let task = Journey {
         gateway: Arc::clone(gateway),
         session,
@@ -86,6 +85,8 @@ async fn in_session(
         late: record.late(),
         shipment: shipment(&call, target),
     };
+    let flight = Flight { service, cancel: cancel.clone(), at: Arc::clone(&task.shipment.at) };
+    let departed = task.session.depart(&id, flight);
     gateway.tasks.spawn(async move {
         let _held = (departed, ticket);
         task.run(&cancel, tell).await;
@@ -219,6 +220,7 @@ fn shipment(call: &Call, target: Target) -> Shipment {
             method,
             name: target.name,
             session: None,
+            correlation: call.session.as_ref().map(|session| session.claims.id.clone()),
             client: Arc::clone(&call.headers),
             caller: call.caller.id().to_owned(),
             remaining: None,
@@ -227,6 +229,7 @@ fn shipment(call: &Call, target: Target) -> Shipment {
         repeatable: target.repeatable,
         pinned: None,
         hash: Some(hash),
+        at: At::default(),
     }
 }
 

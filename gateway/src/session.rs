@@ -58,6 +58,8 @@ pub(crate) struct Flight {
     pub(crate) service: ServiceId,
     /// Ends the call on the gateway's side.
     pub(crate) cancel: CancellationToken,
+    /// The instance that works on it.
+    pub(crate) at: crate::forward::ship::At,
 }
 
 /// One session.

@@ -20,7 +20,7 @@ use crate::{
         Session,
         link::{self, Link},
     },
-    upstream::exchange,
+    upstream::{Instance, exchange},
 };
 
 /// Passes a message on to whom it concerns.
@@ -42,13 +42,20 @@ pub(crate) async fn tell(gateway: &Arc<Gateway>, call: &Call) -> Response<Body> 
     reply::accepted()
 }
 
-/// A cancellation goes to the server that works on the call; where it has no session, the call's connection is the way.
+/// A cancellation goes to the server that works on the call. One without sessions finds the call by who asks; for one that
+/// is not ours, the end of the connection has to say it.
 async fn cancel(gateway: &Arc<Gateway>, session: &Arc<Session>, call: &Call, request_id: Option<&Id<'static>>) {
     let Some(flight) = request_id.and_then(|id| session.flight(id)) else { return };
     let link = session.links.lock().await.get(&flight.service).cloned();
     match link {
         Some(link) => send(gateway, session, link, call.body.clone()).await,
-        None => flight.cancel.cancel(),
+        None => {
+            if let Some(instance) = flight.at.load_full() {
+                let outgoing = link::outgoing(session, call.body.clone(), None);
+                deliver(gateway, &instance, &outgoing).await;
+            }
+            flight.cancel.cancel();
+        }
     }
 }
 
@@ -95,8 +102,12 @@ async fn answer(
 
 async fn send(gateway: &Arc<Gateway>, session: &Arc<Session>, link: Arc<Link>, body: Bytes) {
     let outgoing = link::outgoing(session, body, Some(&link));
+    deliver(gateway, &link.instance, &outgoing).await;
+}
+
+async fn deliver(gateway: &Gateway, instance: &Instance, outgoing: &exchange::Outgoing) {
     let patience = std::time::Duration::from_secs(gateway.settings.timeouts.call_seconds.min(30));
-    match tokio::time::timeout(patience, exchange::exchange(&link.instance, &outgoing)).await {
+    match tokio::time::timeout(patience, exchange::exchange(instance, outgoing)).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tracing::debug!(why = error.why(), "a message without answer did not arrive"),
         Err(_) => tracing::debug!("a message without answer was not taken in time"),

@@ -100,6 +100,8 @@ fn headers_that_do_not_say_what_the_body_says_are_refused() {
         assert_eq!((answer.status, answer.json()["error"]["code"].as_i64()), (400, Some(-32020)), "{value}");
         assert_eq!(answer.json()["id"], 1);
     }
+    let twice = [&good[..], &[("mcp-name", "echo_fail")]].concat();
+    assert_eq!(weft.post("/mcp", &twice, &body).json()["error"]["code"], -32020);
     let missing = weft.post("/mcp", &good[..2], &body);
     assert_eq!(missing.json()["error"]["code"], -32020);
 }

@@ -104,4 +104,10 @@ fn a_cancellation_reaches_our_own_server() {
     let cancel = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": "long" } });
     assert_eq!(weft.post("/mcp", &[("mcp-session-id", &token)], &cancel.to_string()).status, 202);
     eventually("the call is over", || !weft.status().to_string().contains(r#""in_flight":1"#));
+    eventually("the server itself has stopped working on it", || {
+        weft.admin("/metrics")
+            .text()
+            .lines()
+            .any(|line| line.starts_with("weft_service_calls_total") && line.contains("cancelled"))
+    });
 }

@@ -13,12 +13,14 @@ const PAGE: &str = "docs/reference/performance.md";
 /// Runs the benchmark with `args`; writes the page when `write` and the run was a whole one, without arguments.
 pub(crate) fn run(repo: &Repo, args: &[String], write: bool) -> Result<()> {
     let nginx = tools::nginx_for_bench(repo)?;
-    let mut built = binaries::build(repo, &["--release", "-p", "weft", "-p", "weft-tests", "--bins"])?;
-    let (Some(weft), Some(bench)) = (built.remove("weft"), built.remove("bench")) else {
-        bail!("the programs `weft` and `bench` were not both built");
-    };
-    let mut bench = repo.command(bench);
-    bench.args(args).env("WEFT_NGINX", nginx).env("WEFT_BIN", weft);
+    let mut built = binaries::build(
+        repo,
+        &["--release", "-p", "weft", "-p", "weft-echo", "-p", "weft-filesystem", "-p", "weft-tests", "--bins"],
+    )?;
+    let mut take = |name: &str| built.remove(name).with_context(|| format!("the program `{name}` was not built"));
+    let mut bench = repo.command(take("bench")?);
+    bench.args(args).env("WEFT_NGINX", nginx).env("WEFT_BIN", take("weft")?);
+    bench.env("WEFT_ECHO_BIN", take("weft-echo")?).env("WEFT_FILESYSTEM_BIN", take("weft-filesystem")?);
     let mut page = String::new();
     command::tee(&mut bench, |line| {
         page.push_str(line);

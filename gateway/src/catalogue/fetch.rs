@@ -167,6 +167,7 @@ pub(crate) fn question(method: &str, params: &str) -> Outgoing {
         method: Some(method.to_owned()),
         name: None,
         session: None,
+        correlation: None,
         client: Arc::new(HeaderMap::new()),
         caller: "weft-gateway".into(),
         remaining: None,

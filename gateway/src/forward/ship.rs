@@ -33,7 +33,12 @@ pub(crate) struct Shipment {
     pub(crate) pinned: Option<Arc<Link>>,
     /// What places it where the policy is consistent hashing.
     pub(crate) hash: Option<u64>,
+    /// Set to the instance of the attempt under way.
+    pub(crate) at: At,
 }
+
+/// Where a call is being worked on.
+pub(crate) type At = Arc<arc_swap::ArcSwapOption<Instance>>;
 
 /// An answer that arrived, with what must live until its last byte.
 pub(crate) struct Landed {
@@ -111,6 +116,7 @@ pub(crate) async fn ship(gateway: &Arc<Gateway>, shipment: &Shipment) -> Result<
         let index = pick.index;
         let mut load = Load::begin(&gateway.upstreams, &group, pick);
         let instance = Arc::clone(&group.instances[index]);
+        shipment.at.store(Some(Arc::clone(&instance)));
         let remaining = deadline.saturating_duration_since(Instant::now());
         let mut outgoing = shipment.outgoing.clone();
         outgoing.remaining = Some(remaining);

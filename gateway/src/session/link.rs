@@ -138,6 +138,7 @@ pub(crate) async fn open(
         repeatable: true,
         pinned: None,
         hash: Some(session.hash()),
+        at: Arc::default(),
     };
     let landed = ship(gateway, &shipment).await?;
     let answer_headers = landed.answer.headers().cloned().unwrap_or_default();
@@ -175,6 +176,7 @@ pub(crate) fn outgoing(session: &Session, body: Bytes, link: Option<&Arc<Link>>)
         method: None,
         name: None,
         session: link.map(|link| link.token.clone()),
+        correlation: Some(session.claims.id.clone()),
         client: Arc::new(HeaderMap::new()),
         caller: session.claims.caller.clone(),
         remaining: None,

@@ -30,6 +30,8 @@ pub(crate) struct Outgoing {
     pub(crate) name: Option<String>,
     /// The session at the server.
     pub(crate) session: Option<String>,
+    /// The client's session, told to our own servers that keep none, so that they can match a cancellation to its call.
+    pub(crate) correlation: Option<String>,
     /// The client's headers, from which the passed ones are taken.
     pub(crate) client: Arc<HeaderMap>,
     /// The caller's id, told to servers that proved to be ours.
@@ -64,8 +66,9 @@ impl Outgoing {
         }
         if instance.info.identity.is_some() {
             set(out, HeaderName::from_static("weft-caller"), &self.caller);
-            // The gateway drops a connection only when a call is to be given up, in either era.
-            out.insert("weft-disconnect", HeaderValue::from_static("cancel"));
+            if let (None, Some(correlation)) = (&self.session, &self.correlation) {
+                set(out, HeaderName::from_static(headers::SESSION_ID), correlation);
+            }
             if let Some(remaining) = self.remaining {
                 let millis = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
                 out.insert("weft-deadline-ms", HeaderValue::from(millis));

@@ -1,6 +1,9 @@
 //! What a process of Weft says about itself: log lines and metrics, set up once by each program.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    io::IsTerminal as _,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt};
@@ -34,7 +37,8 @@ pub enum LogFormat {
 /// Writes log lines to standard error from now on.
 pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(filter).map_err(|_| TelemetryError::Filter(filter.to_owned()))?;
-    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let done = match format {
         LogFormat::Text => logs.with_target(false).compact().try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),

@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use notify::{RecursiveMode, Watcher as _};
@@ -46,8 +47,13 @@ pub(crate) async fn run(files: Arc<Files>, stop: CancellationToken) {
                     return stop.cancelled().await;
                 }
                 let uris: Vec<String> = interest.borrow_and_update().keys().cloned().collect();
-                wanted = resolve(&files.roots, &uris);
+                let before = std::mem::replace(&mut wanted, resolve(&files.roots, &uris));
                 follow(&mut watcher, &mut watched, &wanted);
+                // Between the wish and the watch a file may have changed unseen.
+                for (path, uris) in wanted.iter().filter(|(path, _)| !before.contains_key(*path) && is_fresh(path)) {
+                    tracing::debug!(?path, "changed while its watch was set up");
+                    uris.iter().for_each(|uri| files.changes.updated(uri));
+                }
             }
             Some(paths) = told.recv() => {
                 for uri in paths.iter().flat_map(|path| uris_of(&wanted, path)) {
@@ -56,6 +62,12 @@ pub(crate) async fn run(files: Arc<Files>, stop: CancellationToken) {
             }
         }
     }
+}
+
+/// True for what was changed within the time that setting up a watch may take.
+fn is_fresh(path: &Path) -> bool {
+    let modified = std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    modified.and_then(|at| at.elapsed().ok()).is_some_and(|age| age < Duration::from_secs(2))
 }
 
 /// URIs of a changed path: of the file itself, and of its directory, whose listing may have changed.
