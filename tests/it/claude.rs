@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Weft, command, variable};
+use crate::harness::{SESSION, STATELESS, Weft, command, finish, variable};
 
 const TOOL: &str = "mcp__weft__filesystem_read_text_file";
 
@@ -112,7 +112,7 @@ fn claude(home: &Path, model: u16) -> Command {
     claude
 }
 
-fn works(negotiation: Option<&str>) {
+fn works(negotiation: Option<&str>, version: &str) {
     let weft = Weft::up(&[]);
     let model = StandIn::start();
     let home = weft.folder.path("home");
@@ -122,7 +122,7 @@ fn works(negotiation: Option<&str>) {
         if let Some(negotiation) = negotiation {
             command.env("MCP_PROTOCOL_NEGOTIATION", negotiation);
         }
-        let output = command.output().unwrap();
+        let output = finish(&mut command);
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{text}");
         text
@@ -145,14 +145,15 @@ fn works(negotiation: Option<&str>) {
     assert!(said.contains("The work is done."), "{said}");
     let results = model.results.lock().unwrap().join("\n");
     assert!(results.contains("Hello from a file."), "{results}");
+    assert_eq!(weft.versions_of("read_text_file"), [version]);
 }
 
 #[test]
 fn claude_code_reads_a_file_through_the_gateway() {
-    works(None);
+    works(None, STATELESS);
 }
 
 #[test]
 fn claude_code_of_the_session_era_reads_a_file_through_the_gateway() {
-    works(Some("legacy"));
+    works(Some("legacy"), SESSION);
 }

@@ -1,15 +1,16 @@
-//! Clients that others wrote: each lists the tools and reads a real file through the gateway.
+//! Clients that others wrote: each lists the tools and reads a real file through the gateway, in the era it was told to
+//! use. The gateway's own record says which version the call came in, so that a client that quietly falls back is found out.
 
 use std::{path::Path, process::Command};
 
 use rmcp::{
-    model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation},
+    model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation, ProtocolVersion},
     service::{ClientLifecycleMode, ClientServiceExt as _, RunningService},
     transport::StreamableHttpClientTransport,
 };
 use serde_json::json;
 
-use crate::harness::{Weft, command, variable};
+use crate::harness::{SESSION, STATELESS, Weft, command, finish, variable};
 
 const EXPECTED: &str = "Hello from a file.";
 
@@ -17,12 +18,22 @@ fn script(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(name)
 }
 
+/// Runs a client in one mode (or its only one) against a gateway of its own.
 #[track_caller]
-fn run(mut command: Command, weft: &Weft) {
-    let output = command.arg(format!("http://127.0.0.1:{}/mcp", weft.port)).output().unwrap();
+fn reads(mut client: Command, mode: Option<&str>, version: &str) {
+    let weft = Weft::up(&[]);
+    client.args(mode).arg(format!("http://127.0.0.1:{}/mcp", weft.port));
+    let output = finish(&mut client);
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
     assert!(out.contains(EXPECTED) && out.contains("filesystem_read_text_file"), "{out}\n{err}");
+    assert_eq!(weft.versions_of("read_text_file"), [version]);
+}
+
+fn python() -> Command {
+    let mut python = command(&variable("WEFT_PYTHON"));
+    python.arg(script("python_client.py"));
+    python
 }
 
 fn node(name: &str) -> Command {
@@ -32,44 +43,60 @@ fn node(name: &str) -> Command {
 }
 
 #[test]
-fn the_python_sdk_reads_a_file() {
+fn the_python_sdk_finds_the_stateless_era_and_reads_a_file() {
+    reads(python(), Some("auto"), STATELESS);
+}
+
+#[test]
+fn the_python_sdk_reads_a_file_within_a_session() {
+    reads(python(), Some("legacy"), SESSION);
+}
+
+#[test]
+fn the_first_typescript_sdk_reads_a_file_within_a_session() {
+    reads(node("typescript_v1.mjs"), None, SESSION);
+}
+
+#[test]
+fn the_second_typescript_sdk_finds_the_stateless_era_and_reads_a_file() {
+    reads(node("typescript_v2.mjs"), Some("auto"), STATELESS);
+}
+
+#[test]
+fn the_second_typescript_sdk_reads_a_file_within_a_session() {
+    reads(node("typescript_v2.mjs"), Some("legacy"), SESSION);
+}
+
+async fn rmcp_reads(mode: ClientLifecycleMode, version: &str) {
     let weft = Weft::up(&[]);
-    let mut python = command(&variable("WEFT_PYTHON"));
-    python.arg(script("python_client.py"));
-    run(python, &weft);
+    let transport = StreamableHttpClientTransport::from_uri(format!("http://127.0.0.1:{}/mcp", weft.port));
+    let info = ClientConfig::new(ClientCapabilities::default(), Implementation::new("test", "1"));
+    let client: RunningService<_, _> = info.serve_with_lifecycle(transport, mode).await.unwrap();
+    let tools = client.list_all_tools().await.unwrap();
+    assert!(tools.iter().any(|tool| tool.name == "filesystem_read_text_file"));
+    let arguments = json!({ "path": "hello.txt" }).as_object().unwrap().clone();
+    let asked = CallToolRequestParams::new("filesystem_read_text_file").with_arguments(arguments);
+    let result = client.call_tool(asked).await.unwrap();
+    assert!(format!("{:?}", result.content).contains(EXPECTED));
+    client.cancel().await.unwrap();
+    assert_eq!(weft.versions_of("read_text_file"), [version]);
 }
 
-#[test]
-fn the_typescript_sdk_of_the_session_era_reads_a_file() {
-    run(node("typescript_v1.mjs"), &Weft::up(&[]));
-}
-
-#[test]
-fn the_typescript_sdk_of_both_eras_reads_a_file() {
-    run(node("typescript_v2.mjs"), &Weft::up(&[]));
+fn preferred() -> Vec<ProtocolVersion> {
+    vec![ProtocolVersion::V_2026_07_28]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rmcp_reads_a_file_in_each_of_its_ways_to_begin() {
-    let weft = Weft::up(&[]);
-    let versions = vec![rmcp::model::ProtocolVersion::V_2026_07_28];
-    let modes = [
-        ClientLifecycleMode::Initialize,
-        ClientLifecycleMode::Discover { preferred_versions: versions.clone() },
-        ClientLifecycleMode::Auto { preferred_versions: versions, legacy_version: None },
-    ];
-    for mode in modes {
-        let transport = StreamableHttpClientTransport::from_uri(format!("http://127.0.0.1:{}/mcp", weft.port));
-        let info = ClientConfig::new(ClientCapabilities::default(), Implementation::new("test", "1"));
-        let client: RunningService<_, _> = info.serve_with_lifecycle(transport, mode).await.unwrap();
-        let tools = client.list_all_tools().await.unwrap();
-        assert!(tools.iter().any(|tool| tool.name == "filesystem_read_text_file"));
-        let arguments = json!({ "path": "hello.txt" }).as_object().unwrap().clone();
-        let result = client
-            .call_tool(CallToolRequestParams::new("filesystem_read_text_file").with_arguments(arguments))
-            .await
-            .unwrap();
-        assert!(format!("{:?}", result.content).contains(EXPECTED));
-        client.cancel().await.unwrap();
-    }
+async fn rmcp_that_initializes_reads_a_file_within_a_session() {
+    rmcp_reads(ClientLifecycleMode::Initialize, SESSION).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rmcp_that_discovers_reads_a_file_in_the_stateless_era() {
+    rmcp_reads(ClientLifecycleMode::Discover { preferred_versions: preferred() }, STATELESS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rmcp_that_tries_both_finds_the_stateless_era_and_reads_a_file() {
+    rmcp_reads(ClientLifecycleMode::Auto { preferred_versions: preferred(), legacy_version: None }, STATELESS).await;
 }

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::harness::{Weft, request, stateless_body};
+use crate::{
+    harness::{Weft, stateless_body},
+    http::request,
+};
 
 #[test]
 fn foreign_hosts_and_origins_are_refused_and_local_ones_are_not() {
@@ -83,6 +86,14 @@ fn two_values_for_one_key_are_refused_wherever_they_stand() {
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
         let answer = weft.post("/mcp", &headers, &body);
         assert_eq!(answer.status, 400, "{body}");
+        assert!(answer.text().contains("stands twice"), "{}", answer.text());
+    }
+    let whole = |envelope: &str| format!(r#"{{"jsonrpc":"2.0",{envelope},"params":{{{meta}}}}}"#);
+    for envelope in [r#""id":1,"id":2,"method":"tools/list""#, r#""id":1,"method":"tools/list","method":"tools/call""#]
+    {
+        let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/list")];
+        let answer = weft.post("/mcp", &headers, &whole(envelope));
+        assert_eq!(answer.status, 400, "{envelope}");
         assert!(answer.text().contains("stands twice"), "{}", answer.text());
     }
 }

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::harness::{Weft, stateless_body};
+use crate::{
+    harness::{STATELESS, Weft, stateless_body},
+    http::Connection,
+};
 
 #[test]
 fn the_era_is_decided_by_each_request() {
@@ -22,6 +25,31 @@ fn the_era_is_decided_by_each_request() {
     );
     let ping = weft.within("/mcp", &token, (2, "ping"), &json!({}));
     assert_eq!(ping.message()["result"], json!({}));
+}
+
+#[test]
+fn one_connection_carries_both_eras_by_turns() {
+    let weft = Weft::up(&["--with-echo"]);
+    let token = weft.initialize("/mcp", "2025-11-25");
+    let mut connection = Connection::open(weft.port);
+    let call = |text: &str| json!({ "name": "echo_echo", "arguments": { "text": text } });
+    let mirrored = [("mcp-protocol-version", STATELESS), ("mcp-method", "tools/call"), ("mcp-name", "echo_echo")];
+    for turn in ["first", "second"] {
+        let stateless = connection.post("/mcp", &mirrored, &stateless_body("tools/call", &call(turn))).message();
+        assert_eq!(stateless["result"]["resultType"], "complete", "{stateless}");
+        assert_eq!(stateless["result"]["content"][0]["text"], turn);
+        let body = json!({ "jsonrpc": "2.0", "id": turn, "method": "tools/call", "params": call(turn) }).to_string();
+        let session = connection.post("/mcp", &[("mcp-session-id", &token)], &body).message();
+        assert_eq!(
+            (&session["id"], &session["result"]["content"][0]["text"]),
+            (&json!(turn), &json!(turn)),
+            "{session}"
+        );
+        assert!(session["result"].get("resultType").is_none(), "{session}");
+    }
+    // A session that was used on this connection does not stand in for one that is not named.
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    assert_eq!(connection.post("/mcp", &[], ping).status, 400);
 }
 
 #[test]

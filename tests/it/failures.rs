@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     fake::Foreign,
-    harness::{Weft, eventually},
+    harness::{Folder, Weft, eventually},
 };
 
 #[test]
@@ -32,16 +32,40 @@ fn a_dead_server_is_named_to_the_model_and_harms_nobody_else() {
 #[test]
 fn a_list_that_is_old_says_so() {
     let foreign = Foreign::start();
-    let weft = Weft::up(&["--add", &foreign.named("foreign"), "--config", "/dev/null"]);
-    let before = weft.stateless("/mcp", "tools/list", &json!({})).message();
-    assert!(before["result"]["_meta"].get("weft/stale").is_none());
-    let nobody = Weft::up(&["--add", "nobody=http://127.0.0.1:1/mcp"]);
-    let status = nobody.status();
+    let folder = Folder::new();
+    let config = folder.path("gateway.toml");
+    std::fs::write(&config, "[catalogue]\nrefresh_seconds = 1\n").unwrap();
+    let weft = Weft::up(&["--with-echo", "--add", &foreign.named("foreign"), "--config", config.to_str().unwrap()]);
+    let list = || weft.stateless("/mcp", "tools/list", &json!({})).message()["result"].clone();
+    let before = list();
+    assert!(before["_meta"].get("weft/stale").is_none(), "{before}");
+    foreign.stop();
+    eventually("the list says which part of it is old", || list()["_meta"]["weft/stale"] == json!(["foreign"]));
+    assert_eq!(list()["tools"], before["tools"], "what is old stays listed");
+    let status = weft.status();
+    let stale = |name: &str| {
+        let mut services = status["services"].as_array().unwrap().iter();
+        services.find(|service| service["service"] == name).unwrap()["stale"].clone()
+    };
+    assert_eq!((stale("foreign"), stale("echo")), (json!(true), json!(false)));
+}
+
+#[test]
+fn a_server_that_never_answered_is_known_to_operators_and_named_to_clients() {
+    let weft = Weft::up(&["--with-echo", "--add", "nobody=http://127.0.0.1:1/mcp"]);
+    let status = weft.status();
+    let services = status["services"].as_array().unwrap();
+    assert_eq!(services.iter().filter(|service| service["service"] == "nobody").count(), 1, "{status}");
+    let own = weft.stateless("/mcp/nobody", "tools/list", &json!({}));
+    let error = own.message()["error"].clone();
     assert_eq!(
-        status["services"].as_array().unwrap().iter().filter(|service| service["service"] == "nobody").count(),
-        1
+        (own.status, error["data"]["service"].as_str()),
+        (200, Some("nobody")),
+        "an outage is an answer: {error}"
     );
-    assert_eq!(nobody.stateless("/mcp/nobody", "tools/list", &json!({})).status, 200, "an outage is an answer");
+    assert!(error["message"].as_str().unwrap().contains("\"nobody\""), "{error}");
+    let all = weft.stateless("/mcp", "tools/list", &json!({})).message();
+    assert!(all["result"]["tools"].as_array().unwrap().iter().any(|tool| tool["name"] == "echo_echo"), "{all}");
 }
 
 #[test]

@@ -1,14 +1,19 @@
-//! Starts `weft up` on free ports with scratch state, and speaks HTTP to it without any MCP library in between.
+//! Starts `weft up` on free ports with scratch state, and asks it for what tests ask for; `http.rs` carries it.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    io::{BufRead as _, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
+
+use crate::http::{Answer, request};
+
+/// The newest version of each era.
+pub(crate) const SESSION: &str = "2025-11-25";
+pub(crate) const STATELESS: &str = "2026-07-28";
 
 /// The value of a variable that `cargo xtask test` sets.
 pub(crate) fn variable(name: &str) -> PathBuf {
@@ -24,6 +29,37 @@ pub(crate) fn command(program: &Path) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// Runs a program of others to its end; one that does not come to an end is killed and fails the test.
+pub(crate) fn finish(command: &mut Command) -> Output {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let collect = |mut pipe: Box<dyn Read + Send>| {
+        std::thread::spawn(move || {
+            let mut all = Vec::new();
+            pipe.read_to_end(&mut all).map(|_| all)
+        })
+    };
+    let (out, err) = (collect(Box::new(child.stdout.take().unwrap())), collect(Box::new(child.stderr.take().unwrap())));
+    let status = wait(&mut child, Duration::from_secs(120));
+    let (stdout, stderr) = (out.join().unwrap().unwrap(), err.join().unwrap().unwrap());
+    let said = || format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    let status = status.unwrap_or_else(|| panic!("{command:?} did not end: {}", said()));
+    Output { status, stdout, stderr }
+}
+
+/// How a program ended, or none when it had to be killed after `patience`.
+fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let began = Instant::now();
+    while began.elapsed() < patience {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    None
 }
 
 /// A running `weft up`.
@@ -99,17 +135,13 @@ impl Weft {
         Self::start(folder, arguments, ports)
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// SIGTERM, and how it ended.
-    pub(crate) fn terminate(&mut self) -> (ExitStatus, Duration) {
+    /// Sends a signal (`TERM`, `INT`); gives how it ended and after how long.
+    pub(crate) fn end_by(&mut self, signal: &str) -> (ExitStatus, Duration) {
         let began = Instant::now();
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let status = self.child.wait().unwrap();
-        (status, began.elapsed())
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        let status = wait(&mut self.child, Duration::from_secs(30));
+        (status.unwrap_or_else(|| panic!("SIG{signal} did not end it")), began.elapsed())
     }
 
     pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
@@ -158,6 +190,23 @@ impl Weft {
     pub(crate) fn status(&self) -> Value {
         self.admin("/api/v1/status").json()
     }
+
+    /// The protocol versions in which a tool, by its own name, was called; waits for the first.
+    pub(crate) fn versions_of(&self, tool: &str) -> Vec<String> {
+        let versions = || {
+            let text = self.admin("/metrics").text();
+            let calls = text.lines().filter(|line| {
+                line.starts_with("mcp_server_operation_duration_seconds_count")
+                    && line.contains(r#"mcp_method_name="tools/call""#)
+                    && line.contains(&format!("gen_ai_tool_name=\"{tool}\""))
+            });
+            let version =
+                |line: &str| line.split("mcp_protocol_version=\"").nth(1)?.split('"').next().map(str::to_owned);
+            calls.filter_map(version).collect::<Vec<_>>()
+        };
+        eventually("the call was recorded", || !versions().is_empty());
+        versions()
+    }
 }
 
 impl Drop for Weft {
@@ -188,135 +237,6 @@ pub(crate) fn stateless_body(method: &str, params: &Value) -> String {
     meta["io.modelcontextprotocol/protocolVersion"] = json!("2026-07-28");
     meta["io.modelcontextprotocol/clientCapabilities"] = json!({});
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string()
-}
-
-/// An answer that was read to its end.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
-    }
-
-    /// The messages of a stream, or the one of a plain answer.
-    pub(crate) fn messages(&self) -> Vec<Value> {
-        if self.header("content-type").is_some_and(|media| media.starts_with("text/event-stream")) {
-            self.events().into_iter().filter_map(|(_, data)| serde_json::from_str(&data).ok()).collect()
-        } else {
-            vec![self.json()]
-        }
-    }
-
-    /// The last message: the response.
-    pub(crate) fn message(&self) -> Value {
-        self.messages().pop().unwrap_or_else(|| panic!("no message: {}", self.text()))
-    }
-
-    /// Events as id and data.
-    pub(crate) fn events(&self) -> Vec<(String, String)> {
-        events(&self.text())
-    }
-}
-
-/// Events of a stream's text as id and data; comments are left out.
-pub(crate) fn events(text: &str) -> Vec<(String, String)> {
-    let field = |block: &str, name: &str| {
-        block
-            .lines()
-            .find_map(|line| line.strip_prefix(name).map(|rest| rest.trim_start().to_owned()))
-            .unwrap_or_default()
-    };
-    text.split("\n\n")
-        .filter(|block| block.lines().any(|line| line.starts_with("data:") || line.starts_with("id:")))
-        .map(|block| (field(block, "id:"), field(block, "data:")))
-        .collect()
-}
-
-/// Sends a request on a connection of its own; gives the connection.
-pub(crate) fn send(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> TcpStream {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
-    if !headers.iter().any(|(name, _)| *name == "host") {
-        head.push_str("host: 127.0.0.1\r\n");
-    }
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str("\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
-    // A server that refuses early may close while the body is still on its way.
-    let _ = stream.write_all(body);
-    stream
-}
-
-/// Sends a request and reads the whole answer.
-pub(crate) fn request(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let mut stream = send(port, method, path, headers, body);
-    let mut raw = Vec::new();
-    // What was received counts even if the end was a reset.
-    let _ = stream.read_to_end(&mut raw);
-    parse(&raw)
-}
-
-/// Takes an answer apart: head, and body in chunks or not.
-pub(crate) fn parse(raw: &[u8]) -> Answer {
-    let end = raw.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| panic!("no head: {raw:?}"));
-    let head = String::from_utf8_lossy(&raw[..end]).into_owned();
-    let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok()).unwrap();
-    let headers: Vec<(String, String)> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
-    let body = &raw[end + 4..];
-    let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
-    Answer { status, headers, body: if chunked { dechunk(body) } else { body.to_vec() } }
-}
-
-/// The content of chunks, as far as they came.
-pub(crate) fn dechunk(mut body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    while let Some(line) = body.windows(2).position(|window| window == b"\r\n") {
-        let size = std::str::from_utf8(&body[..line]).ok().and_then(|text| usize::from_str_radix(text.trim(), 16).ok());
-        let Some(size) = size.filter(|size| *size > 0) else { break };
-        let chunk = &body[line + 2..];
-        out.extend_from_slice(&chunk[..size.min(chunk.len())]);
-        body = chunk.get(size + 2..).unwrap_or_default();
-    }
-    out
-}
-
-/// Reads from an open stream, behind what came of it before (`raw`), until all of it satisfies `enough`.
-pub(crate) fn read_until(stream: &mut TcpStream, raw: &mut Vec<u8>, enough: impl Fn(&str) -> bool) -> String {
-    let mut part = [0; 4096];
-    let began = Instant::now();
-    loop {
-        assert!(
-            began.elapsed() < Duration::from_secs(25),
-            "nothing more came; so far: {}",
-            String::from_utf8_lossy(raw)
-        );
-        let text = if raw.windows(4).any(|window| window == b"\r\n\r\n") { parse(raw).text() } else { String::new() };
-        if enough(&text) {
-            return text;
-        }
-        let read = stream.read(&mut part).unwrap_or_else(|error| panic!("{error}; so far: {text}"));
-        assert!(read > 0, "the stream ended; so far: {text}");
-        raw.extend_from_slice(&part[..read]);
-    }
 }
 
 /// Waits until `condition` holds.

@@ -1,21 +1,11 @@
 //! Beginning and end of `weft up`, and what it says when it cannot begin.
 
-use std::{
-    net::TcpListener,
-    process::{Output, Stdio},
-    time::Duration,
-};
+use std::{net::TcpListener, process::Output, time::Duration};
 
-use crate::harness::{Folder, Weft, command, variable};
+use crate::harness::{Folder, Weft, command, finish, variable};
 
 fn run(folder: &Folder, arguments: &[&str]) -> Output {
-    command(&variable("WEFT_BIN"))
-        .args(["up", "--state"])
-        .arg(folder.path("state"))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    finish(command(&variable("WEFT_BIN")).args(["up", "--state"]).arg(folder.path("state")).args(arguments))
 }
 
 #[track_caller]
@@ -29,12 +19,9 @@ fn fails(output: &Output, hints: &[&str]) {
 
 #[test]
 fn it_ends_in_order_on_either_signal() {
-    for signal in ["-TERM", "-INT"] {
+    for signal in ["TERM", "INT"] {
         let mut weft = Weft::up(&[]);
-        if signal == "-INT" {
-            std::process::Command::new("kill").args([signal, &weft.pid().to_string()]).status().unwrap();
-        }
-        let (status, took) = weft.terminate();
+        let (status, took) = weft.end_by(signal);
         assert!(status.success() && took < Duration::from_secs(5), "{signal}: {status} after {took:?}");
     }
 }

@@ -11,6 +11,7 @@ mod eras;
 mod failures;
 mod fake;
 mod harness;
+mod http;
 mod life;
 mod sessions;
 mod streams;

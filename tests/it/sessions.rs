@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::{
     fake::Foreign,
-    harness::{Weft, eventually, request, send},
+    harness::{Weft, eventually},
+    http::{request, send},
 };
 
 #[test]

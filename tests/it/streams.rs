@@ -4,7 +4,10 @@ use std::{io::Read as _, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Weft, events, read_until, request, send, stateless_body};
+use crate::{
+    harness::{Weft, stateless_body},
+    http::{events, parse, read_until, request, send},
+};
 
 fn sleep_call(id: u32, ms: u32) -> String {
     json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "echo_sleep", "arguments": { "ms": ms }, "_meta": { "progressToken": "p" } } }).to_string()
@@ -65,29 +68,24 @@ fn listening_is_acknowledged_and_ends_in_order_when_the_gateway_does() {
         ("mcp-method", "subscriptions/listen"),
     ];
     let mut stream = send(weft.port, "POST", "/mcp", &headers, body.as_bytes());
-    let text = read_until(&mut stream, &mut Vec::new(), |text| text.contains("acknowledged"));
+    let mut raw = Vec::new();
+    let text = read_until(&mut stream, &mut raw, |text| text.contains("acknowledged"));
     let first: Value = serde_json::from_str(&events(&text)[0].1).unwrap();
     assert_eq!(first["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 1);
     assert_eq!(first["params"]["notifications"]["toolsListChanged"], true);
     assert_eq!(first["params"]["notifications"]["resourceSubscriptions"].as_array().unwrap().len(), 1, "{text}");
     std::fs::write(weft.folder.path("root/hello.txt"), "changed").unwrap();
-    let mut raw = Vec::new();
+    read_until(&mut stream, &mut raw, |text| text.contains("notifications/resources/updated"));
     let reader = std::thread::spawn(move || {
-        let mut part = [0; 4096];
-        while let Ok(read) = stream.read(&mut part) {
-            if read == 0 {
-                break;
-            }
-            raw.extend_from_slice(&part[..read]);
-        }
-        String::from_utf8(raw).unwrap()
+        // An end by reset is one too: what counts is what came before it.
+        let _ = stream.read_to_end(&mut raw);
+        parse(&raw).messages()
     });
-    std::thread::sleep(Duration::from_millis(500));
-    let (status, took) = weft.terminate();
+    let (status, took) = weft.end_by("TERM");
     assert!(status.success() && took < Duration::from_secs(5), "{status} after {took:?}");
-    let rest = reader.join().unwrap();
-    assert!(rest.contains("notifications/resources/updated"), "{rest}");
-    assert!(rest.contains(r#""resultType":"complete""#), "{rest}");
+    let messages = reader.join().unwrap();
+    let last = messages.last().unwrap();
+    assert_eq!((&last["id"], &last["result"]["resultType"]), (&json!(1), &json!("complete")), "{messages:?}");
 }
 
 #[test]
