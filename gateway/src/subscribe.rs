@@ -202,12 +202,11 @@ fn owner(view: &View, uri: &str) -> Option<(ServiceId, String)> {
 
 /// Asks one service to tell of these resources.
 async fn ask(gateway: &Gateway, service: &ServiceId, pairs: &[(String, String)]) -> Option<Events> {
-    let group = gateway.upstreams.get(service)?.group();
-    let pick = group.pool.pick(gateway.upstreams.now(), fastrand::u64(..), None, &[]).ok()?;
+    let instance = gateway.upstreams.get(service)?.any(gateway.upstreams.now())?;
     let uris: Vec<String> = pairs.iter().map(|(own, _)| quote(own)).collect();
     let wish = format!(r#""notifications":{{"resourceSubscriptions":[{}]}},"#, uris.join(","));
     let question = fetch::question("subscriptions/listen", &wish);
-    match exchange::exchange(&group.instances[pick.index], &question).await {
+    match exchange::exchange(&instance, &question).await {
         Ok(Answer::Events { body, .. }) => Some(Events::new(body, 1 << 20)),
         _ => None,
     }

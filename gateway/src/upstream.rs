@@ -15,7 +15,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use weft_balance::{Budget, Config, Member, MemberState, Policy, Pool, Time};
+use weft_balance::{Budget, Config, Member, MemberState, Outcome, Policy, Pool, Time};
 use weft_identity::Identity;
 use weft_mesh::{ServiceId, Snapshot};
 use weft_telemetry::names;
@@ -53,6 +53,16 @@ pub(crate) struct Group {
 impl Service {
     pub(crate) fn group(&self) -> Arc<Group> {
         self.group.load_full()
+    }
+
+    /// An instance for something that is no call (a stream of changes): chosen like for a call, but not counted as one.
+    pub(crate) fn any(&self, now: Time) -> Option<Arc<Instance>> {
+        let group = self.group();
+        let pick = group.pool.pick(now, fastrand::u64(..), None, &[]).ok()?;
+        // Begun and given up at once: the right to probe, if this was it, goes back.
+        group.pool.begin(&pick, now);
+        group.pool.finish(&pick, now, Outcome::Cancelled);
+        group.instances.get(pick.index).cloned()
     }
 
     /// True when some instance keeps sessions of the session era.

@@ -1,22 +1,29 @@
 //! The benchmark: what a call costs through the gateway, beside the same call without it and through nginx.
 //!
-//! All on loopback, in one run, rounds interleaved, so that ratios stand side by side under the same noise. Every answer is
-//! checked; a run with a wrong answer fails. Prints the page `docs/reference/performance.md`.
+//! All on loopback, in one run, rounds interleaved, so that ratios stand side by side under the same noise. Every answer
+//! is checked; a run with a wrong answer fails. Prints the page `docs/reference/performance.md`.
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
+mod client;
 mod drive;
-mod target;
+mod nginx;
+mod page;
+mod process;
 mod work;
+mod world;
 
+use client::{Held, Spot};
 use drive::Measured;
-use target::{Place, World};
+use page::{Load, Memory, Page, Row};
 use work::Work;
+use world::{Place, World};
 
-/// Measures the gateway.
+/// Measures the gateway against its servers alone and against nginx, and prints a page of Markdown.
 #[derive(Parser)]
 struct Arguments {
     /// Short rounds, for a look and not for figures.
@@ -26,136 +33,100 @@ struct Arguments {
 
 /// Connections of the closed loop.
 const CONNECTIONS: [usize; 3] = [1, 32, 256];
-/// Calls per second of the open loop.
-const RATE: usize = 2000;
+/// Calls per second of the open loop: what every way can do on two cores that the generator has its part of.
+const RATE: u32 = 1000;
 /// Sessions held open while memory is read.
 const SESSIONS: usize = 1000;
-
-struct Row {
-    work: Work,
-    place: Place,
-    load: Load,
-    rounds: Vec<Measured>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Load {
-    Closed(usize),
-    Open(usize),
-}
+/// Counts what the gateway asked of servers.
+const ATTEMPTS: &str = "weft_gateway_attempts_total";
+const ALL: [Place; 3] = [Place::Direct, Place::Nginx, Place::Gateway];
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let (rounds, length) =
-        if arguments.quick { (1, Duration::from_millis(400)) } else { (3, Duration::from_millis(1500)) };
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Signals end the run by way of its destructors, which end the programs that it started.
+    tokio::select! {
+        done = measure(arguments.quick) => done,
+        _ = terminate.recv() => bail!("stopped"),
+        _ = tokio::signal::ctrl_c() => bail!("stopped"),
+    }
+}
+
+async fn measure(quick: bool) -> Result<()> {
+    let (rounds, length) = if quick { (1, Duration::from_millis(500)) } else { (5, Duration::from_millis(1200)) };
     let world = World::start()?;
-    let mut rows = plan(&world);
-    for _ in 0..rounds {
-        for row in &mut rows {
-            let spot = world.spot(row.place, row.work).await?;
-            // A short run first: connections, caches and branch predictors are not what is measured.
-            drive::closed(&spot, 8, length / 8).await?;
+    let mut rows = plan(&world)?;
+    let (mut calls, mut attempts) = (0, 0.0);
+    for round in 1..=rounds {
+        eprintln!("round {round} of {rounds}");
+        for (row, spot) in &mut rows {
+            // Lists are forwarded too, so what servers were asked is counted around the calls of tools alone.
+            let counted = row.place == Place::Gateway && row.work.tool().is_some();
+            let before = if counted { world.gateway().metric(ATTEMPTS).await? } else { 0.0 };
+            // First a short run: connections, caches and allocators that warm up are not what is measured.
+            let warm = drive::closed(spot, 8, length / 8).await?;
+            check(row, &warm)?;
             let measured = match row.load {
-                Load::Closed(connections) => drive::closed(&spot, connections, length).await?,
-                Load::Open(rate) => drive::open(&spot, rate, length).await?,
+                Load::Closed(connections) => drive::closed(spot, connections, length).await?,
+                Load::Open(rate) => drive::open(spot, rate, length).await?,
             };
+            check(row, &measured)?;
+            if counted {
+                attempts += world.gateway().metric(ATTEMPTS).await? - before;
+                calls += warm.right() + measured.right();
+            }
             row.rounds.push(measured);
         }
     }
-    let idle = world.memory(Place::Gateway);
-    world.open_sessions(SESSIONS).await?;
-    let loaded = world.memory(Place::Gateway);
-    let attempts = world.attempts_per_call().await?;
-    print_page(&rows, (rounds, length), (idle, loaded), attempts);
-    let wrong: u64 = rows.iter().flat_map(|row| &row.rounds).map(|round| round.wrong).sum();
-    if wrong > 0 {
-        bail!("{wrong} answers were wrong; the figures mean nothing");
+    let attempts = attempts / f64::from(u32::try_from(calls).context("too many calls")?);
+    let memory = memory(&world).await?;
+    let rows = rows.into_iter().map(|(row, _)| row).collect();
+    Page { rows, rounds, length, memory, sessions: SESSIONS, attempts }.print();
+    Ok(())
+}
+
+/// Everything that is measured and can be, in the order of a round: the ways of one work side by side.
+fn plan(world: &World) -> Result<Vec<(Row, Spot)>> {
+    let mut kinds: Vec<_> = CONNECTIONS.into_iter().map(|count| (Work::Echo, Load::Closed(count))).collect();
+    kinds.push((Work::Echo, Load::Open(RATE)));
+    let others = [Work::SessionEcho, Work::List, Work::ListAll, Work::Read1K, Work::Read64K];
+    kinds.extend(others.map(|work| (work, Load::Closed(32))));
+    let mut rows = Vec::new();
+    for (work, load) in kinds {
+        // Only the gateway has the tools of all servers.
+        let places = if work == Work::ListAll { &ALL[2..] } else { &ALL[..] };
+        for place in places {
+            if let Some(spot) = world.spot(*place, work)? {
+                rows.push((Row { work, place: *place, load, rounds: Vec::new() }, spot));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+fn check(row: &Row, measured: &Measured) -> Result<()> {
+    let (work, place) = (row.work.name(), row.place.name());
+    if measured.wrong > 0 {
+        let sample = measured.sample.as_deref().unwrap_or("nothing");
+        bail!("{work} through {place}: {} wrong answers, so no figures; one was: {sample}", measured.wrong);
+    }
+    if measured.right() == 0 {
+        bail!("{work} through {place}: no answer at all");
     }
     Ok(())
 }
 
-fn plan(world: &World) -> Vec<Row> {
-    let mut rows = Vec::new();
-    let mut add = |work, load, places: &[Place]| {
-        let there = places.iter().filter(|place| world.has(**place));
-        rows.extend(there.map(|place| Row { work, place: *place, load, rounds: Vec::new() }));
-    };
-    for connections in CONNECTIONS {
-        add(Work::Echo, Load::Closed(connections), &[Place::Direct, Place::Nginx, Place::Gateway]);
+async fn memory(world: &World) -> Result<Memory> {
+    let gateway = world.fresh_gateway()?;
+    let fresh = gateway.resident()?;
+    let mut held = Vec::new();
+    for _ in 0..SESSIONS {
+        held.push(Held::open(gateway.port()).await?);
     }
-    add(Work::Echo, Load::Open(RATE), &[Place::Direct, Place::Nginx, Place::Gateway]);
-    add(Work::SessionEcho, Load::Closed(32), &[Place::Direct, Place::Gateway]);
-    add(Work::List, Load::Closed(32), &[Place::Direct, Place::Gateway]);
-    for work in [Work::Read1K, Work::Read64K] {
-        add(work, Load::Closed(32), &[Place::Files, Place::Gateway]);
+    let counted = gateway.metric("weft_gateway_sessions").await?;
+    if counted < f64::from(u32::try_from(held.len())?) {
+        bail!("{} sessions were begun and the gateway remembers {counted}", held.len());
     }
-    rows
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
-impl Row {
-    fn of(&self, figure: impl Fn(&Measured) -> f64) -> f64 {
-        median(self.rounds.iter().map(figure).collect())
-    }
-}
-
-fn print_page(rows: &[Row], (rounds, length): (usize, Duration), (idle, loaded): (f64, f64), attempts: f64) {
-    println!("# Performance\n");
-    println!(
-        "Measured by `cargo xtask bench` on loopback, release build, {rounds} interleaved rounds of {:.1} s for each row; medians.",
-        length.as_secs_f64()
-    );
-    println!(
-        "The load generator shares the machine with what it measures, so absolute figures are low and ratios are what counts.\n"
-    );
-    println!("Machine: {}.\n", target::machine());
-    println!(
-        "*direct* is the server over plain HTTP; *nginx* the same server behind nginx as a plain HTTP proxy with kept-alive connections; *gateway* is"
-    );
-    println!(
-        "`weft up`: its gateway and server in one process with mutual TLS between them. CPU is of the process, or processes, under test. The open loop sends"
-    );
-    println!("at a fixed rate and counts latency from the moment a call was due.\n");
-    println!(
-        "| work | load | through | calls/s | p50 | p99 | p99.9 | CPU s per 1,000 calls | against direct | against nginx |"
-    );
-    println!("|---|---|---|--:|--:|--:|--:|--:|--:|--:|");
-    for row in rows {
-        let rate = row.of(Measured::rate);
-        let against = |place: Place| {
-            let other =
-                rows.iter().find(|other| other.place == place && other.work == row.work && other.load == row.load);
-            other
-                .filter(|_| row.place == Place::Gateway)
-                .map_or_else(|| "–".to_owned(), |other| format!("{:.2}", rate / other.of(Measured::rate)))
-        };
-        let load = match row.load {
-            Load::Closed(connections) => format!("{connections} connections"),
-            Load::Open(rate) => format!("{rate}/s"),
-        };
-        let direct = if against(Place::Direct) == "–" { against(Place::Files) } else { against(Place::Direct) };
-        println!(
-            "| {} | {load} | {} | {rate:.0} | {} | {} | {} | {:.3} | {direct} | {} |",
-            row.work.name(),
-            row.place.name(),
-            micros(row.of(|round| round.at(0.5))),
-            micros(row.of(|round| round.at(0.99))),
-            micros(row.of(|round| round.at(0.999))),
-            row.of(Measured::cpu_per_thousand),
-            against(Place::Nginx),
-        );
-    }
-    println!(
-        "\nMemory of `weft up` (gateway and all servers in one process): {idle:.0} MiB after the load, {loaded:.0} MiB with {SESSIONS} sessions open besides."
-    );
-    println!("Requests to servers for each call of a tool: {attempts:.2}.");
-}
-
-fn micros(seconds: f64) -> String {
-    if seconds < 0.001 { format!("{:.0} µs", seconds * 1e6) } else { format!("{:.2} ms", seconds * 1e3) }
+    Ok(Memory { fresh, sessions: gateway.resident()?, worked: world.gateway().resident()? })
 }

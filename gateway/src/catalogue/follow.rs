@@ -9,7 +9,6 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use weft_balance::Time;
 use weft_mesh::ServiceId;
 
 use super::{Catalogue, fetch};
@@ -164,13 +163,11 @@ impl Follower {
 
     /// Opens the service's stream of list changes; none when it has no such thing.
     async fn listen(&self, id: &ServiceId) -> Option<Events> {
-        let group = self.upstreams.get(id)?.group();
-        let now: Time = self.upstreams.now();
-        let pick = group.pool.pick(now, fastrand::u64(..), None, &[]).ok()?;
+        let instance = self.upstreams.get(id)?.any(self.upstreams.now())?;
         let wish =
             r#""notifications":{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true},"#;
         let question = fetch::question("subscriptions/listen", wish);
-        let asked = exchange::exchange(&group.instances[pick.index], &question);
+        let asked = exchange::exchange(&instance, &question);
         match timeout(Duration::from_secs(5), asked).await {
             Ok(Ok(Answer::Events { body, .. })) => Some(Events::new(body, 1 << 20)),
             _ => None,
