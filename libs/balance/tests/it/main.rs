@@ -1,7 +1,5 @@
 //! What the algorithms promise, with the time and the chance given.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{collections::HashMap, time::Duration};
 
 use proptest::prelude::*;
