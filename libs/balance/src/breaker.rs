@@ -1,14 +1,23 @@
 //! A breaker per instance: after too many failures it blocks, and lets single probes through until one succeeds.
 //!
-//! It trips on failures in a row or on their share of a window; each trip blocks for twice as long, up to a limit, with
-//! jitter so that gateways do not probe in step.
+//! It trips on failures in a row or on their share of a sliding window. Each trip blocks for twice as long, up to a limit,
+//! and a little less by chance, so that gateways do not probe in step; an instance that trips again soon after it was
+//! admitted goes on where it was, so that one that flaps is not tried twice a second. What a service can spare is the
+//! [`Ledger`]'s to say: a block is reserved there first and given back when it ends.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{
+        AtomicU32, AtomicU64,
+        Ordering::{AcqRel, Acquire, Relaxed, Release},
+    },
     time::Duration,
 };
 
-use crate::{Time, mix, nanos};
+use crate::{Time, ledger::Ledger, mix, nanos};
+
+mod window;
+
+use window::Window;
 
 /// When a breaker trips and for how long.
 #[derive(Debug, Clone)]
@@ -19,12 +28,14 @@ pub struct BreakerConfig {
     pub ratio: f64,
     /// Calls in a window below which the share says nothing.
     pub least: u32,
-    /// The window.
+    /// The window; it slides in steps of a tenth.
     pub window: Duration,
-    /// The first block; each further one is twice as long.
+    /// The first block; each further one is twice as long. All are up to a quarter shorter, by chance.
     pub first: Duration,
-    /// The longest block.
+    /// The longest block; also how long an instance must keep from tripping to begin with `first` again.
     pub longest: Duration,
+    /// How long a probe may be out before another may go.
+    pub probe: Duration,
 }
 
 impl Default for BreakerConfig {
@@ -36,6 +47,7 @@ impl Default for BreakerConfig {
             window: Duration::from_secs(10),
             first: Duration::from_millis(500),
             longest: Duration::from_secs(30),
+            probe: Duration::from_secs(10),
         }
     }
 }
@@ -62,91 +74,174 @@ impl BreakerState {
     }
 }
 
+/// `until` of an instance that takes no part: gone, or unhealthy to the registry. It never blocks, so it holds nothing in
+/// the ledger.
+const RETIRED: u64 = u64::MAX;
+
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
-    row: AtomicU32,
-    /// Zero while calls pass.
+    /// Zero while calls pass, [`RETIRED`], or when a probe may go.
     until: AtomicU64,
+    /// When the probe that is out stops counting; zero without one.
+    probe: AtomicU64,
+    /// Probes out, those that stopped counting included.
+    out: AtomicU32,
+    row: AtomicU32,
     trips: AtomicU32,
-    probing: AtomicBool,
-    window_began: AtomicU64,
-    calls: AtomicU32,
-    failures: AtomicU32,
+    admitted: AtomicU64,
+    window: Window,
 }
 
 impl Breaker {
     pub(crate) fn state(&self, now: Time) -> BreakerState {
         match self.until.load(Relaxed) {
-            0 => BreakerState::Admits,
+            0 | RETIRED => BreakerState::Admits,
             until if now.0 < until => BreakerState::Blocks,
             _ => BreakerState::Probes,
         }
     }
 
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.until.load(Relaxed) != 0
+    pub(crate) fn admits(&self) -> bool {
+        matches!(self.until.load(Relaxed), 0 | RETIRED)
     }
 
-    /// How long until a probe may go.
-    pub(crate) fn wait(&self, now: Time) -> Duration {
-        Time(self.until.load(Relaxed)).since(now)
+    /// When the next probe may go; none while calls pass.
+    pub(crate) fn due(&self) -> Option<Time> {
+        match self.until.load(Acquire) {
+            0 | RETIRED => None,
+            until => Some(Time(until.max(self.probe.load(Acquire)))),
+        }
     }
 
-    /// Takes the right to probe; only one has it at a time.
-    pub(crate) fn take_probe(&self) -> bool {
-        !self.probing.swap(true, Relaxed)
+    /// Takes the right to probe; only one has it at a time, and not for ever.
+    pub(crate) fn take_probe(&self, now: Time, config: &BreakerConfig) -> bool {
+        let probe = self.probe.load(Acquire);
+        let is_due = || self.due().is_some_and(|due| due <= now);
+        if !is_due() || self.probe.compare_exchange(probe, (now + config.probe).0.max(1), AcqRel, Relaxed).is_err() {
+            return false;
+        }
+        self.out.fetch_add(1, Relaxed);
+        // Between the look and the taking another probe may have come and gone.
+        let until = self.until.load(Acquire);
+        if until == 0 || now.0 < until {
+            self.end_probe();
+            return false;
+        }
+        true
+    }
+
+    /// A probe is over. While an older one is still out it cannot be told which of them this was, so the right comes back
+    /// only by the passing of time.
+    fn end_probe(&self) {
+        let before = self.out.fetch_update(AcqRel, Relaxed, |out| Some(out.saturating_sub(1))).unwrap_or(0);
+        if before <= 1 {
+            self.probe.store(0, Release);
+        }
     }
 
     /// A probe was given up without an answer: another may go.
-    pub(crate) fn give_probe_back(&self) {
-        self.probing.store(false, Relaxed);
+    pub(crate) fn give_probe_back(&self, ledger: &Ledger) {
+        self.end_probe();
+        if let Some(due) = self.due() {
+            ledger.wake_at(due);
+        }
     }
 
-    pub(crate) fn succeeded(&self, now: Time, config: &BreakerConfig, probe: bool) {
+    /// True when this success ended a block.
+    pub(crate) fn succeeded(&self, now: Time, config: &BreakerConfig, probe: bool, ledger: &Ledger) -> bool {
         self.row.store(0, Relaxed);
-        self.count(now, config, false);
+        self.window.count(now, nanos(config.window), false);
+        let admitted = probe && self.admit(now, ledger);
         if probe {
-            self.until.store(0, Relaxed);
+            self.end_probe();
+        }
+        admitted
+    }
+
+    /// `seed` differs between instances and between gateways.
+    pub(crate) fn failed(&self, now: Time, config: &BreakerConfig, (probe, seed): (bool, u64), ledger: &Ledger) {
+        let row = self.row.fetch_add(1, Relaxed).saturating_add(1);
+        let length = nanos(config.window);
+        self.window.count(now, length, true);
+        let until = self.until.load(Acquire);
+        if probe && until != 0 && until != RETIRED {
+            self.block(until, now, config, (seed, ledger));
+        } else if until == 0 && is_tripped(row, self.window.sums(now, length), config, ledger) && ledger.reserve() {
+            // Only who changes it from zero keeps the reservation.
+            if !self.block(0, now, config, (seed, ledger)) {
+                ledger.release();
+            }
+        }
+        if probe {
+            self.end_probe();
+            if let Some(due) = self.due() {
+                ledger.wake_at(due);
+            }
+        }
+    }
+
+    fn block(&self, from: u64, now: Time, config: &BreakerConfig, (seed, ledger): (u64, &Ledger)) -> bool {
+        let rested = now.since(Time(self.admitted.load(Relaxed))) > config.longest;
+        if from == 0 && rested {
             self.trips.store(0, Relaxed);
-            self.calls.store(0, Relaxed);
-            self.failures.store(0, Relaxed);
-            self.probing.store(false, Relaxed);
+        }
+        let trips = self.trips.load(Relaxed);
+        // An only instance is asked again soon, however often it failed: nobody else could answer meanwhile.
+        let doublings = if ledger.is_only() { 0 } else { trips.min(32) };
+        let base = nanos(config.first).saturating_mul(1 << doublings).min(nanos(config.longest));
+        let jitter = mix(seed ^ u64::from(trips).wrapping_mul(0x9e37_79b9_7f4a_7c15)) % (base / 4 + 1);
+        let until = now.0.saturating_add(base - jitter).clamp(1, RETIRED - 1);
+        let changed = self.until.compare_exchange(from, until, AcqRel, Relaxed).is_ok();
+        if changed {
+            self.trips.fetch_add(1, Relaxed);
+            self.row.store(0, Relaxed);
+            ledger.wake_at(Time(until));
+        }
+        changed
+    }
+
+    /// Calls pass again; true when they did not.
+    pub(crate) fn admit(&self, now: Time, ledger: &Ledger) -> bool {
+        let is_blocked = |until: u64| until != 0 && until != RETIRED;
+        let ended = self.until.fetch_update(AcqRel, Acquire, |until| is_blocked(until).then_some(0)).is_ok();
+        if ended {
+            ledger.release();
+            self.admitted.store(now.0, Relaxed);
+            self.row.store(0, Relaxed);
+            self.window.clear();
+        }
+        ended
+    }
+
+    /// The instance takes no part from now on.
+    pub(crate) fn retire(&self, ledger: &Ledger) {
+        if !matches!(self.until.swap(RETIRED, AcqRel), 0 | RETIRED) {
+            ledger.release();
         }
     }
 
-    /// `may_block` says whether the service can spare this instance; `seed` differs between instances.
-    pub(crate) fn failed(&self, now: Time, config: &BreakerConfig, probe: bool, (may_block, seed): (bool, u64)) {
-        let row = self.row.fetch_add(1, Relaxed) + 1;
-        let (calls, failures) = self.count(now, config, true);
-        let share = f64::from(failures) >= config.ratio * f64::from(calls);
-        let tripped = row >= config.consecutive || (calls >= config.least && share);
-        if probe || (tripped && may_block && !self.is_blocked()) {
-            self.block(now, config, seed);
+    /// The instance takes part again, with nothing held against it.
+    pub(crate) fn revive(&self) -> bool {
+        let was = self.until.compare_exchange(RETIRED, 0, AcqRel, Relaxed).is_ok();
+        if was {
+            self.row.store(0, Relaxed);
+            self.window.clear();
         }
-        if probe {
-            self.probing.store(false, Relaxed);
-        }
+        was
     }
 
-    fn block(&self, now: Time, config: &BreakerConfig, seed: u64) {
-        let trips = self.trips.fetch_add(1, Relaxed);
-        let base = nanos(config.first).saturating_mul(1 << trips.min(16)).min(nanos(config.longest));
-        let jitter = mix(seed ^ u64::from(trips)) % (base / 4 + 1);
-        self.until.store(now.0.saturating_add(base - base / 8 + jitter).max(1), Relaxed);
-        self.row.store(0, Relaxed);
-    }
-
-    /// Calls and failures of the window so far. Two windows are not smoothed into each other: a trip is rare enough.
-    fn count(&self, now: Time, config: &BreakerConfig, failure: bool) -> (u32, u32) {
-        let began = self.window_began.load(Relaxed);
-        if now.since(Time(began)) > config.window
-            && self.window_began.compare_exchange(began, now.0, Relaxed, Relaxed).is_ok()
-        {
-            self.calls.store(0, Relaxed);
-            self.failures.store(0, Relaxed);
+    /// A block that is to end by `until` at the latest.
+    pub(crate) fn hasten(&self, until: Time, ledger: &Ledger) {
+        let sooner = |had: u64| (had != 0 && had != RETIRED).then(|| had.min(until.0));
+        if self.until.fetch_update(AcqRel, Acquire, sooner).is_ok() {
+            ledger.wake_at(until);
         }
-        let calls = self.calls.fetch_add(1, Relaxed) + 1;
-        let failures = self.failures.fetch_add(u32::from(failure), Relaxed) + u32::from(failure);
-        (calls, failures)
     }
+}
+
+/// An only instance trips when nothing comes through, but not on a share: some answers are better than none.
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^24")]
+fn is_tripped(row: u32, (calls, failures): (u64, u64), config: &BreakerConfig, ledger: &Ledger) -> bool {
+    let share = failures as f64 >= config.ratio * calls as f64;
+    row >= config.consecutive || (calls >= u64::from(config.least) && share && !ledger.is_only())
 }

@@ -9,8 +9,10 @@ use std::{ops::Add, time::Duration};
 mod breaker;
 mod bucket;
 mod budget;
+mod ledger;
 mod limit;
 mod load;
+mod policy;
 mod pool;
 mod ring;
 
@@ -18,7 +20,8 @@ pub use breaker::{BreakerConfig, BreakerState};
 pub use bucket::Bucket;
 pub use budget::Budget;
 pub use limit::Limit;
-pub use pool::{Config, Member, MemberState, NoInstance, Outcome, Pick, Policy, Pool};
+pub use policy::{Policy, UnknownPolicy};
+pub use pool::{Config, Member, MemberState, NoInstance, Outcome, Pick, Pool};
 
 /// Nanoseconds since an origin that the caller has fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

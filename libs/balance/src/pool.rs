@@ -1,37 +1,33 @@
 //! The instances of one service and the choice among them.
 //!
-//! A [`Pool`] is built anew when the set changes; members that stay keep what is known of them. The choice is one of three
-//! policies over those that are healthy, admitted by their breaker and not tried yet.
+//! A [`Pool`] is built anew when the set changes; members that stay keep what is known of them, and what concerns the
+//! service as a whole (calls in flight, blocked instances) outlives the pool in [`Shared`]. How one is chosen is in
+//! `pool/choose.rs`.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicU64,
+            Ordering::{AcqRel, Relaxed},
+        },
     },
     time::Duration,
 };
 
 use crate::{
-    Time,
+    Policy, Time,
     breaker::{Breaker, BreakerConfig, BreakerState},
-    hash,
-    load::Load,
-    mix,
-    ring::Ring,
+    ledger::Ledger,
+    load::{Load, UNKNOWN},
+    nanos,
 };
 
-/// How an instance is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Policy {
-    /// In turn, by weight.
-    RoundRobin,
-    /// The lighter of two drawn at random: peak EWMA latency × calls in flight (Mitzenmacher, "The power of two choices").
-    #[default]
-    LeastConnections,
-    /// By key, on a ring, with bounded load (Mirrokni, Thorup and Zadimoghaddam, 2018).
-    ConsistentHash,
-}
+mod build;
+mod choose;
+mod roster;
+
+use roster::Roster;
 
 /// How a pool behaves.
 #[derive(Debug, Clone)]
@@ -40,14 +36,18 @@ pub struct Config {
     pub policy: Policy,
     /// The breakers.
     pub breaker: BreakerConfig,
-    /// A new instance gets its full share only after this long.
+    /// An instance that is new, or admitted again, gets its full share only after this long.
     pub slow_start: Duration,
     /// Instances of this zone are preferred while they can take calls.
     pub zone: Option<String>,
+    /// Calls in flight per instance of the preferred zone above which other zones help, while they are less busy.
+    pub spill: u32,
     /// What a failure counts as latency, at least.
     pub penalty: Duration,
-    /// No instance takes more than this many times the average load of a ring.
+    /// No instance takes more than this many times its share of the calls in flight, on a ring.
     pub bound: f64,
+    /// A number that differs between gateways, so that they neither probe nor begin in step.
+    pub seed: u64,
 }
 
 impl Default for Config {
@@ -57,8 +57,10 @@ impl Default for Config {
             breaker: BreakerConfig::default(),
             slow_start: Duration::from_secs(5),
             zone: None,
+            spill: 32,
             penalty: Duration::from_secs(1),
             bound: 1.25,
+            seed: 0,
         }
     }
 }
@@ -74,6 +76,12 @@ pub struct Member {
     pub zone: Option<String>,
     /// The registry's opinion.
     pub healthy: bool,
+}
+
+impl Member {
+    const fn is_usable(&self) -> bool {
+        self.healthy && self.weight > 0
+    }
 }
 
 /// A chosen instance.
@@ -97,7 +105,7 @@ pub enum Outcome {
     Failure {
         /// Until that was known.
         latency: Duration,
-        /// It asked to be left alone for so long.
+        /// It asked to be left alone for so long; five minutes at most are believed.
         retry_after: Option<Duration>,
     },
     /// The caller gave up: nothing is learnt.
@@ -109,9 +117,9 @@ pub enum Outcome {
 pub enum NoInstance {
     /// There is none, or none is healthy.
     Empty,
-    /// Breakers block all.
+    /// All are blocked by their breakers or asked to be left alone.
     AllBlocked {
-        /// When the first may be probed.
+        /// When the first may be tried.
         retry_in: Duration,
     },
     /// Each was tried for this call.
@@ -129,11 +137,45 @@ pub struct MemberState {
     pub breaker: BreakerState,
 }
 
+/// What is known of an instance for as long as it lives.
 #[derive(Debug)]
 struct State {
     load: Load,
     breaker: Breaker,
+    /// Differs between instances and between gateways.
     seed: u64,
+    /// In the preferred zone.
+    near: bool,
+}
+
+/// What is known of a service for as long as it lives.
+#[derive(Debug)]
+struct Shared {
+    ledger: Ledger,
+    in_flight: AtomicU64,
+    near_in_flight: AtomicU64,
+    /// What a call usually takes here, nanoseconds: a slow average of answers.
+    usual: AtomicU64,
+    /// The next turn of round robin.
+    turn: AtomicU64,
+}
+
+impl Shared {
+    fn new(seed: u64) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            in_flight: AtomicU64::new(0),
+            near_in_flight: AtomicU64::new(0),
+            usual: AtomicU64::new(UNKNOWN),
+            turn: AtomicU64::new(crate::mix(seed) >> 1),
+        }
+    }
+
+    fn observe(&self, latency: u64) {
+        let usual = self.usual.load(Relaxed);
+        let next = if latency > usual { usual + (latency - usual) / 32 } else { usual - (usual - latency) / 32 };
+        self.usual.store(next.max(1), Relaxed);
+    }
 }
 
 /// The instances of a service.
@@ -142,37 +184,17 @@ pub struct Pool {
     config: Config,
     members: Vec<Member>,
     states: Vec<Arc<State>>,
-    /// Member indexes in the smooth order of their weights, for round robin.
-    turns: Vec<u32>,
-    turn: AtomicUsize,
-    ring: Ring,
+    /// The usable ones.
+    all: Roster,
+    /// Those of the preferred zone, if they are some of all and not all.
+    near: Option<Roster>,
+    shared: Arc<Shared>,
 }
 
-impl Pool {
-    /// A pool of `members`; those that `previous` had too keep their state.
-    pub fn build(config: &Config, members: Vec<Member>, previous: Option<&Self>, now: Time) -> Self {
-        let known: HashMap<&str, &Arc<State>> = previous
-            .map(|pool| pool.members.iter().map(|member| member.key.as_str()).zip(&pool.states).collect())
-            .unwrap_or_default();
-        // The first members of a service are not new to a working service: they get their full share at once.
-        let first = previous.is_none_or(|pool| pool.members.is_empty());
-        let born = if first { Time(now.0.saturating_sub(crate::nanos(config.slow_start))) } else { now };
-        let fresh = |key: &str| {
-            Arc::new(State { load: Load::new(born), breaker: Breaker::default(), seed: hash(key.as_bytes()) })
-        };
-        let states = members
-            .iter()
-            .map(|member| known.get(member.key.as_str()).map_or_else(|| fresh(&member.key), |state| Arc::clone(state)))
-            .collect();
-        let turns = if config.policy == Policy::RoundRobin { turns(&members) } else { Vec::new() };
-        let ring = match config.policy {
-            Policy::ConsistentHash => Ring::new(members.iter().map(|member| (member.key.as_str(), member.weight))),
-            _ => Ring::default(),
-        };
-        let turn = AtomicUsize::new(previous.map_or(0, |pool| pool.turn.load(Relaxed)));
-        Self { config: config.clone(), members, states, turns, turn, ring }
-    }
+/// The longest rest an instance can ask for.
+const LONGEST_REST: Duration = Duration::from_secs(300);
 
+impl Pool {
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.members.len()
@@ -188,146 +210,44 @@ impl Pool {
         &self.members[index]
     }
 
-    /// Chooses for a call; `draw` is a random number, `hash` the call's key, `tried` what it has tried already.
-    pub fn pick(&self, now: Time, draw: u64, hash: Option<u64>, tried: &[usize]) -> Result<Pick, NoInstance> {
-        // An instance that is due to be probed gets a call now and then, whatever the policy: otherwise it never returns.
-        if let Some(index) = self.due(now, draw, tried) {
-            return Ok(Pick { index, probe: true });
-        }
-        let found = match (self.config.policy, hash) {
-            (Policy::RoundRobin, _) => self.in_turn(now, tried),
-            (Policy::ConsistentHash, Some(key)) => self.by_key(now, key, tried),
-            _ => self.lighter(now, draw, tried),
-        };
-        found.map(|index| Pick { index, probe: false }).ok_or_else(|| self.why_none(now, tried))
-    }
-
-    fn may_take(&self, index: usize, now: Time, tried: &[usize]) -> bool {
-        let (member, state) = (&self.members[index], &self.states[index]);
-        member.healthy
-            && member.weight > 0
-            && !state.breaker.is_blocked()
-            && !state.load.is_resting(now)
-            && !tried.contains(&index)
-    }
-
-    /// A blocked member whose time has come; found by drawing, so that it costs nothing when all is well.
-    fn due(&self, now: Time, draw: u64, tried: &[usize]) -> Option<usize> {
-        let count = self.members.len();
-        let start = usize::try_from(mix(draw) % (count.max(1) as u64)).ok()?;
-        (0..count.min(4)).map(|step| (start + step) % count).find(|index| {
-            let state = &self.states[*index];
-            self.members[*index].healthy
-                && state.breaker.state(now) == BreakerState::Probes
-                && !tried.contains(index)
-                && state.breaker.take_probe()
-        })
-    }
-
-    fn in_turn(&self, now: Time, tried: &[usize]) -> Option<usize> {
-        let count = self.turns.len();
-        (0..count.min(self.members.len() * 2 + 16))
-            .map(|_| self.turns[self.turn.fetch_add(1, Relaxed) % count] as usize)
-            .find(|index| self.may_take(*index, now, tried))
-            .or_else(|| self.any(0, now, tried))
-    }
-
-    fn by_key(&self, now: Time, key: u64, tried: &[usize]) -> Option<usize> {
-        let total: u64 = self.states.iter().map(|state| state.load.in_flight()).sum();
-        #[expect(clippy::cast_precision_loss, reason = "counts of calls and members")]
-        let average = (total + 1) as f64 / self.members.len().max(1) as f64;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
-        let most = (average * self.config.bound).ceil() as u64;
-        let takes = |index: &usize| self.may_take(*index, now, tried);
-        let walk = || self.ring.from(key).take(self.members.len() * 8 + 64);
-        walk()
-            .find(|index| takes(index) && self.states[*index].load.in_flight() < most)
-            .or_else(|| walk().find(takes))
-            .or_else(|| self.any(0, now, tried))
-    }
-
-    /// Two drawn at random, the lighter one taken; with a zone, two of it first.
-    fn lighter(&self, now: Time, draw: u64, tried: &[usize]) -> Option<usize> {
-        let count = self.members.len() as u64;
-        if count == 0 {
-            return None;
-        }
-        let at = |number: u64| usize::try_from(number % count).unwrap_or(0);
-        let first = self.any(at(draw), now, tried)?;
-        let second = self.any(at(mix(draw)), now, tried)?;
-        let (a, b) = (self.weight_of(first, now), self.weight_of(second, now));
-        Some(if b < a { second } else { first })
-    }
-
-    /// The first that may take the call, looking from `start` on; of the preferred zone if there is one.
-    fn any(&self, start: usize, now: Time, tried: &[usize]) -> Option<usize> {
-        let count = self.members.len();
-        let order = || (0..count).map(|step| (start + step) % count);
-        if let Some(zone) = &self.config.zone {
-            let near = order()
-                .find(|index| self.members[*index].zone.as_ref() == Some(zone) && self.may_take(*index, now, tried));
-            if near.is_some() {
-                return near;
-            }
-        }
-        order().find(|index| self.may_take(*index, now, tried))
-    }
-
-    /// The expected wait for one more call there.
-    fn weight_of(&self, index: usize, now: Time) -> f64 {
-        let (member, state) = (&self.members[index], &self.states[index]);
-        #[expect(clippy::cast_precision_loss, reason = "a weight")]
-        let queue = (state.load.in_flight() + 1) as f64;
-        let age = state.load.age(now).as_secs_f64();
-        let ramp = self.config.slow_start.as_secs_f64();
-        // A new instance looks up to ten times as loaded as it is, less and less until its time is over.
-        let young = if age < ramp { 10.0 - 9.0 * age / ramp } else { 1.0 };
-        state.load.average(now).as_secs_f64() * queue * young / f64::from(member.weight.max(1))
-    }
-
-    fn why_none(&self, now: Time, tried: &[usize]) -> NoInstance {
-        let healthy =
-            || (0..self.members.len()).filter(|index| self.members[*index].healthy && self.members[*index].weight > 0);
-        let blocked =
-            healthy().filter(|index| !tried.contains(index)).map(|index| self.states[index].breaker.wait(now)).min();
-        match blocked {
-            Some(retry_in) => NoInstance::AllBlocked { retry_in },
-            None if healthy().next().is_some() => NoInstance::AllTried,
-            None => NoInstance::Empty,
-        }
-    }
-
     /// A call goes to the picked instance.
-    pub fn begin(&self, pick: &Pick, _now: Time) {
-        self.states[pick.index].load.enter();
+    pub fn begin(&self, pick: &Pick, now: Time) {
+        let state = &self.states[pick.index];
+        state.load.enter(now);
+        self.shared.in_flight.fetch_add(1, Relaxed);
+        if state.near {
+            self.shared.near_in_flight.fetch_add(1, Relaxed);
+        }
     }
 
     /// The call's last byte has passed, or there will be none.
     pub fn finish(&self, pick: &Pick, now: Time, outcome: Outcome) {
         let state = &self.states[pick.index];
-        state.load.leave();
+        if state.load.leave() {
+            self.shared.in_flight.fetch_sub(1, AcqRel);
+            if state.near {
+                self.shared.near_in_flight.fetch_sub(1, AcqRel);
+            }
+        }
+        let (breaker, config, ledger) = (&state.breaker, &self.config.breaker, &self.shared.ledger);
         match outcome {
             Outcome::Success { latency } => {
                 state.load.observe(now, latency);
-                state.breaker.succeeded(now, &self.config.breaker, pick.probe);
+                self.shared.observe(nanos(latency));
+                if breaker.succeeded(now, config, pick.probe, ledger) {
+                    state.load.renew(now, nanos(latency));
+                }
             }
             Outcome::Failure { latency, retry_after } => {
                 state.load.observe(now, latency.max(self.config.penalty));
                 if let Some(wait) = retry_after {
-                    state.load.rest(now + wait.min(Duration::from_secs(300)));
+                    state.load.rest(now + wait.min(LONGEST_REST));
                 }
-                let may_block = self.can_spare_one();
-                state.breaker.failed(now, &self.config.breaker, pick.probe, (may_block, state.seed));
+                breaker.failed(now, config, (pick.probe, state.seed), ledger);
             }
-            Outcome::Cancelled if pick.probe => state.breaker.give_probe_back(),
+            Outcome::Cancelled if pick.probe => breaker.give_probe_back(ledger),
             Outcome::Cancelled => {}
         }
-    }
-
-    /// At least half of the instances stay, however sick: with none left nothing could be found out.
-    fn can_spare_one(&self) -> bool {
-        let blocked = self.states.iter().filter(|state| state.breaker.is_blocked()).count();
-        (blocked + 1) * 2 <= self.members.len()
     }
 
     /// A member's state.
@@ -335,30 +255,13 @@ impl Pool {
         let state = &self.states[index];
         MemberState {
             in_flight: state.load.in_flight(),
-            ewma: state.load.average(now),
+            ewma: Duration::from_nanos(state.load.average(now)),
             breaker: state.breaker.state(now),
         }
     }
-}
 
-/// The smooth weighted order: each member as often as its weight, spread out (the scheme of nginx).
-fn turns(members: &[Member]) -> Vec<u32> {
-    let weights: Vec<i64> = members.iter().map(|member| i64::from(member.weight.min(64))).collect();
-    let total: i64 = weights.iter().sum();
-    let mut credit = vec![0_i64; weights.len()];
-    let mut turns = Vec::with_capacity(usize::try_from(total).unwrap_or(0));
-    if weights.iter().all(|weight| *weight == 1) {
-        return (0..u32::try_from(weights.len()).unwrap_or(u32::MAX)).collect();
+    /// Calls in flight at all instances, those that have left included.
+    pub fn in_flight(&self) -> u64 {
+        self.shared.in_flight.load(Relaxed)
     }
-    for _ in 0..total {
-        for (credit, weight) in credit.iter_mut().zip(&weights) {
-            *credit += weight;
-        }
-        let best = credit.iter().enumerate().max_by_key(|(index, credit)| (**credit, std::cmp::Reverse(*index)));
-        if let Some((index, _)) = best {
-            credit[index] -= total;
-            turns.push(u32::try_from(index).unwrap_or(u32::MAX));
-        }
-    }
-    turns
 }
