@@ -17,10 +17,10 @@ use crate::{Time, nanos};
 /// What an instance that has not answered yet is thought to take.
 pub(crate) const UNKNOWN: u64 = 1_000_000;
 /// The average falls to 1/e in this time, nanoseconds: one failure (a second) among answers of a millisecond is forgotten
-/// after 20 s.
-const DECAY: f64 = 3e9;
+/// after 7 s, a call that took twenty times as long after 3 s.
+const DECAY: f64 = 1e9;
 /// Below this age a decay is not worth its exponential: 1/1024 of [`DECAY`].
-const FRESH: u64 = 3_000_000;
+const FRESH: u64 = 1_000_000;
 /// No instance is thought to be faster than this, nanoseconds.
 const LEAST: u64 = 1000;
 

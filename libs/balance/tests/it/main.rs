@@ -7,6 +7,8 @@ use weft_balance::{
     BreakerState, Bucket, Budget, Config, Limit, Member, NoInstance, Outcome, Policy, Pool, Time, hash,
 };
 
+mod simulate;
+
 fn members(count: usize) -> Vec<Member> {
     (0..count).map(|number| Member { key: format!("m{number}"), weight: 1, zone: None, healthy: true }).collect()
 }
