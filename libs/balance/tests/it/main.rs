@@ -7,6 +7,7 @@ use weft_balance::{
     BreakerState, Bucket, Budget, Config, Limit, Member, NoInstance, Outcome, Policy, Pool, Time, hash,
 };
 
+mod learning;
 mod simulate;
 
 fn members(count: usize) -> Vec<Member> {
