@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 mod client;
 mod drive;
 mod nginx;
 mod page;
+mod picks;
 mod process;
 mod work;
 mod world;
@@ -29,6 +30,15 @@ struct Arguments {
     /// Short rounds, for a look and not for figures.
     #[arg(long)]
     quick: bool,
+    /// Measures one part alone.
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// What choosing an instance costs, without a gateway or a network.
+    Picks,
 }
 
 /// Connections of the closed loop.
@@ -44,6 +54,10 @@ const ALL: [Place; 3] = [Place::Direct, Place::Nginx, Place::Gateway];
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(Part::Picks) = arguments.part {
+        print!("{}", picks::table(&picks::rows()));
+        return Ok(());
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     // Signals end the run by way of its destructors, which end the programs that it started.
     tokio::select! {
