@@ -113,6 +113,16 @@ impl Breaker {
         }
     }
 
+    /// How long until it is worth to ask again; a probe that is out is thought to end well before it expires.
+    pub(crate) fn wait(&self, now: Time, config: &BreakerConfig) -> Duration {
+        let until = match self.until.load(Relaxed) {
+            RETIRED => 0,
+            until => until,
+        };
+        let due = self.due().unwrap_or_default().since(now);
+        due.min(Time(until).since(now).max(config.first))
+    }
+
     /// Takes the right to probe; only one has it at a time, and not for ever.
     pub(crate) fn take_probe(&self, now: Time, config: &BreakerConfig) -> bool {
         let probe = self.probe.load(Acquire);

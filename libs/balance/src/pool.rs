@@ -68,7 +68,7 @@ impl Default for Config {
 /// One instance, as the balancer knows it.
 #[derive(Debug, Clone)]
 pub struct Member {
-    /// Its name, the same for as long as it lives.
+    /// Its name: unique in its service, the same for as long as it lives.
     pub key: String,
     /// Its share relative to others; 0 takes no calls.
     pub weight: u32,

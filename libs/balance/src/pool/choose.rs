@@ -198,7 +198,7 @@ impl Pool {
     fn why_none(&self, ask: Ask<'_>) -> NoInstance {
         let wait = |index: usize| {
             let state = &self.states[index];
-            state.breaker.due().unwrap_or_default().max(state.load.rests_until()).since(ask.now)
+            state.breaker.wait(ask.now, &self.config.breaker).max(state.load.rests_until().since(ask.now))
         };
         let usable = || (0..self.members.len()).filter(|index| self.members[*index].is_usable());
         match usable().filter(|index| !ask.tried.contains(index)).map(wait).min() {

@@ -9,6 +9,7 @@ use weft_balance::{
 
 mod learning;
 mod simulate;
+mod threads;
 
 fn members(count: usize) -> Vec<Member> {
     (0..count).map(|number| Member { key: format!("m{number}"), weight: 1, zone: None, healthy: true }).collect()

@@ -81,12 +81,14 @@ fn chaos(seed: u64, sizes: &[usize]) {
     let most = sizes[rng.index(sizes.len())];
     let size = 1 + rng.index(most);
     let zone = rng.chance(30).then(|| "a".to_owned());
-    let config = Config { zone, spill: 1, ..config(policy(&mut rng), seed) };
+    let mut config = Config { zone, spill: 1, ..config(policy(&mut rng), seed) };
+    // Shorter than what a silent instance takes, at times: then probes expire while they are out.
+    config.breaker.probe = Duration::from_millis([200, 700, 10_000][rng.index(3)]);
     let servers: Vec<Server> = (0..size).map(|id| server(id, &mut rng)).collect();
     let mut world = World::new(seed, config, servers, Duration::from_millis(2 + rng.below(80)));
     world.cancelled = rng.below(10);
     let mut next = size;
-    for _ in 0..8 {
+    for _ in 0..6 {
         world.play_for(Duration::from_millis(200 + rng.below(2500)));
         change(&mut world, &mut next);
     }

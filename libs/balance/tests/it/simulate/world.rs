@@ -39,7 +39,7 @@ struct Call {
 #[derive(Debug)]
 enum Event {
     Arrives,
-    Ends { call: Call, set: Arc<Set>, pick: Pick, outcome: Outcome },
+    Ends { call: Call, set: Arc<Set>, pick: Pick, began: Time, outcome: Outcome },
 }
 
 /// What was seen of one server.
@@ -50,6 +50,8 @@ pub(crate) struct Seen {
     pub(crate) peak: u64,
     /// Until when its probe counts.
     probing: Option<Time>,
+    /// Until when it asked to be left alone.
+    rests: Time,
 }
 
 /// A scenario under way.
@@ -117,7 +119,7 @@ impl World {
             self.now = now;
             match event {
                 Event::Arrives => self.arrives(),
-                Event::Ends { call, set, pick, outcome } => self.ends(call, &set, pick, outcome),
+                Event::Ends { call, set, pick, began, outcome } => self.ends(call, (&set, pick, began), outcome),
             }
         }
         self.now = time;
@@ -198,6 +200,7 @@ impl World {
             outcome = Outcome::Cancelled;
         }
         let seen = self.seen.entry(id).or_default();
+        assert!(seen.rests <= self.now, "{id} asked to be left alone");
         if pick.probe {
             assert!(seen.probing.is_none_or(|until| until <= self.now), "{id} is probed twice at once");
             seen.probing = Some(self.now + self.config.breaker.probe);
@@ -208,15 +211,19 @@ impl World {
         seen.in_flight += 1;
         seen.peak = seen.peak.max(seen.in_flight);
         set.pool.begin(&pick, self.now);
-        self.schedule(self.now + length, Event::Ends { call, set, pick, outcome });
+        self.schedule(self.now + length, Event::Ends { call, set, pick, began: self.now, outcome });
     }
 
-    fn ends(&mut self, mut call: Call, set: &Arc<Set>, pick: Pick, outcome: Outcome) {
+    fn ends(&mut self, mut call: Call, (set, pick, began): (&Arc<Set>, Pick, Time), outcome: Outcome) {
         set.pool.finish(&pick, self.now, outcome);
         let seen = self.seen.entry(set.ids[pick.index]).or_default();
         seen.in_flight -= 1;
-        if pick.probe {
+        // One that outlived its right ends without ending the right of the next.
+        if pick.probe && seen.probing == Some(began + self.config.breaker.probe) {
             seen.probing = None;
+        }
+        if let Outcome::Failure { retry_after: Some(wait), .. } = outcome {
+            seen.rests = seen.rests.max(self.now + wait);
         }
         if !matches!(outcome, Outcome::Failure { .. }) {
             return;
@@ -239,7 +246,7 @@ impl World {
         if let NoInstance::AllBlocked { retry_in } = none {
             let longest = if rests { Duration::from_secs(300) } else { self.config.breaker.longest };
             assert!(retry_in <= longest, "come back in {retry_in:?}");
-            assert!(usable > 1 || rests || retry_in <= self.config.breaker.probe, "an only one is away {retry_in:?}");
+            assert!(usable > 1 || rests || retry_in <= self.config.breaker.first, "an only one is away {retry_in:?}");
         }
         self.refused += 1;
     }
