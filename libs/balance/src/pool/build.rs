@@ -26,7 +26,8 @@ impl Pool {
         let near: Vec<u32> = usable.iter().copied().filter(|index| states[*index as usize].near).collect();
         let is_part = !near.is_empty() && near.len() < usable.len();
         let before = previous.filter(|pool| pool.config.policy == config.policy && pool.config.zone == config.zone);
-        let kept = before.map(|pool| kept(pool, &members)).unwrap_or_default();
+        let with_ring = before.filter(|_| config.policy == Policy::ConsistentHash);
+        let kept = with_ring.map(|pool| kept(pool, &members)).unwrap_or_default();
         let roster = |indexes: &[u32], had: Option<&Roster>| {
             let ring = match config.policy {
                 Policy::ConsistentHash => ring(&members, indexes, had.map(|roster| (&roster.ring, kept.as_slice()))),

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -52,6 +52,12 @@ fn call(pool: &Mutex<Arc<Pool>>, clock: &AtomicU64, probes: &Mutex<HashMap<Strin
     pool.finish(&pick, Time(clock.load(Relaxed)), outcome);
 }
 
+/// Somebody joins or leaves while calls are under way.
+fn change(config: &Config, pool: &Mutex<Arc<Pool>>, now: Time, more: usize) {
+    let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
+    *pool = Arc::new(Pool::build(config, members(STAY + more), Some(&pool), now));
+}
+
 #[test]
 fn promises_hold_with_threads_and_a_set_that_changes() {
     for (policy, seed) in Policy::ALL.into_iter().zip(1..) {
@@ -59,32 +65,17 @@ fn promises_hold_with_threads_and_a_set_that_changes() {
         let breaker = BreakerConfig { first, consecutive: 2, probe: Duration::from_secs(3600), ..Default::default() };
         let config = Config { policy, seed, breaker, ..Config::default() };
         let pool = Mutex::new(Arc::new(Pool::build(&config, members(9), None, START)));
-        let (clock, probes, stop) = (AtomicU64::new(START.0), Mutex::new(HashMap::new()), AtomicBool::new(false));
+        let (clock, probes) = (AtomicU64::new(START.0), Mutex::new(HashMap::new()));
         std::thread::scope(|scope| {
-            let callers: Vec<_> = (0..4)
-                .map(|thread| {
-                    let (pool, clock, probes) = (&pool, &clock, &probes);
-                    let mut rng = Rng(seed * 100 + thread);
-                    scope.spawn(move || (0..4000).for_each(|_| call(pool, clock, probes, &mut rng)))
-                })
-                .collect();
-            scope.spawn(|| {
-                let mut rng = Rng(seed);
-                while !stop.load(Relaxed) {
-                    let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
-                    *pool = Arc::new(Pool::build(
-                        &config,
-                        members(STAY + rng.index(8)),
-                        Some(&pool),
-                        Time(clock.load(Relaxed)),
-                    ));
-                    drop(pool);
-                    std::thread::yield_now();
-                }
-            });
-            let failed: Vec<bool> = callers.into_iter().map(|caller| caller.join().is_err()).collect();
-            stop.store(true, Relaxed);
-            assert!(!failed.contains(&true), "{policy}: a caller failed");
+            for thread in 0..4 {
+                let (config, pool, clock, probes) = (&config, &pool, &clock, &probes);
+                let mut rng = Rng(seed * 100 + thread);
+                let mut round = move || {
+                    (0..50).for_each(|_| call(pool, clock, probes, &mut rng));
+                    change(config, pool, Time(clock.load(Relaxed)), rng.index(8));
+                };
+                scope.spawn(move || (0..80).for_each(|_| round()));
+            }
         });
         let (pool, now) = (pool.into_inner().unwrap(), Time(clock.load(Relaxed)));
         let blocked = (0..pool.len()).filter(|index| pool.state(*index, now).breaker != BreakerState::Admits).count();

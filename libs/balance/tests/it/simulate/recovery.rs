@@ -32,6 +32,29 @@ fn who_is_well_again_is_admitted_soon_and_gets_its_share() {
 }
 
 #[test]
+fn who_is_admitted_again_begins_slowly() {
+    seeds(40, |seed| {
+        // Least connections seldom blocks anyone: who fails once looks slow and is avoided before the fifth failure.
+        let policy = [Policy::RoundRobin, Policy::ConsistentHash][Rng(seed).index(2)];
+        let mut servers: Vec<Server> = (0..4).map(Server::fine).collect();
+        servers[0].behaviour = Behaviour::Dead(START, START + Duration::from_secs(2));
+        let mut world = World::new(seed, config(policy, seed), servers, Duration::from_millis(1));
+        let step = Duration::from_millis(10);
+        let mut blocked = false;
+        while !blocked || world.state(0) != BreakerState::Admits {
+            world.play_for(step);
+            blocked |= world.state(0) != BreakerState::Admits;
+            assert!(world.now < START + Duration::from_secs(20), "{policy}: neither blocked nor admitted");
+        }
+        world.forget_counts();
+        world.play_for(Duration::from_millis(500));
+        let (calls, fair) = (world.seen(0).calls, world.calls() / 4);
+        assert!(calls * 2 < fair, "{policy}: {calls} calls at once, where {fair} are its share");
+        world.drain();
+    });
+}
+
+#[test]
 fn an_only_instance_that_is_dead_is_asked_a_few_times_a_second_and_no_more() {
     seeds(30, |seed| {
         let mut server = Server::fine(0);

@@ -21,6 +21,8 @@ pub(crate) enum Behaviour {
     Dead(Time, Time),
     /// Says nothing between two times, until callers give up.
     Stalling(Time, Time),
+    /// Keeps every call for a minute from some time on.
+    Hanging(Time),
     /// Fails and asks to be left alone for a while now and then.
     Resting(Duration),
 }
@@ -54,6 +56,7 @@ impl Server {
             Behaviour::Flapping(length) if u128::from(now.0) / length.as_nanos() % 2 == 1 => failed,
             Behaviour::Dead(from, to) if within(from, to) => failed,
             Behaviour::Stalling(from, to) if within(from, to) => failure(TIMEOUT, None),
+            Behaviour::Hanging(from) if from <= now => failure(60 * TIMEOUT, None),
             Behaviour::Resting(wait) if rng.chance(5) => failure(usual, Some(wait)),
             _ => fine,
         }

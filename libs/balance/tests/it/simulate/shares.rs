@@ -137,6 +137,19 @@ fn a_slow_or_silent_instance_gets_little() {
 }
 
 #[test]
+fn one_that_hangs_is_left_before_its_first_call_is_given_up() {
+    seeds(20, |seed| {
+        let mut servers = many(2 + Rng(seed).index(6));
+        servers[0].behaviour = Behaviour::Hanging(START + Duration::from_secs(1));
+        let mut world = World::new(seed, config(Policy::LeastConnections, seed), servers, Duration::from_millis(2));
+        world.play_for(Duration::from_secs(30));
+        let stuck = world.seen(0).in_flight;
+        assert!((1..12).contains(&stuck), "{stuck} calls hang where one hung for half a minute");
+        world.drain();
+    });
+}
+
+#[test]
 fn the_own_zone_takes_all_until_it_is_overloaded_or_gone() {
     seeds(40, |seed| {
         let mut servers = many(6);
