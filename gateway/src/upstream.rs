@@ -13,8 +13,9 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use http::{HeaderValue, Uri};
 use tokio::sync::watch;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use weft_balance::{Budget, Config, Member, MemberState, Outcome, Policy, Pool, Time};
 use weft_identity::Identity;
 use weft_mesh::{ServiceId, Snapshot};
@@ -31,6 +32,9 @@ use connection::Connections;
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) info: weft_mesh::Instance,
+    /// The address as `Host`, and the path, as every request needs them.
+    pub(crate) host: Option<HeaderValue>,
+    pub(crate) path: Uri,
     pub(crate) connections: Arc<Connections>,
 }
 
@@ -84,19 +88,17 @@ pub(crate) struct Upstreams {
     stale: AtomicBool,
     identity: Option<Identity>,
     connect: Duration,
-    tasks: TaskTracker,
     changed: watch::Sender<u64>,
 }
 
 impl Upstreams {
-    pub(crate) fn new(identity: Option<Identity>, connect: Duration, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(identity: Option<Identity>, connect: Duration) -> Self {
         Self {
             origin: Instant::now(),
             services: ArcSwap::default(),
             stale: AtomicBool::new(false),
             identity,
             connect,
-            tasks,
             changed: watch::Sender::new(0),
         }
     }
@@ -125,12 +127,27 @@ impl Upstreams {
 
     /// Applies every snapshot of the registry until `stop`.
     pub(crate) async fn follow(&self, mut watch: watch::Receiver<Arc<Snapshot>>, stop: CancellationToken) {
+        let mut sweep = tokio::time::interval(SWEEP);
         loop {
             let snapshot = Arc::clone(&watch.borrow_and_update());
             self.apply(&snapshot);
-            tokio::select! {
-                () = stop.cancelled() => return,
-                changed = watch.changed() => if changed.is_err() { return },
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    changed = watch.changed() => match changed {
+                        Ok(()) => break,
+                        Err(_) => return,
+                    },
+                    _ = sweep.tick() => self.sweep(),
+                }
+            }
+        }
+    }
+
+    fn sweep(&self) {
+        for service in self.services.load().values() {
+            for instance in &service.group.load().instances {
+                instance.connections.sweep();
             }
         }
     }
@@ -139,7 +156,8 @@ impl Upstreams {
         self.stale.store(snapshot.stale, Ordering::Relaxed);
         let before = self.services.load_full();
         let mut services = BTreeMap::new();
-        for (id, instances) in &snapshot.services {
+        let services_of = snapshot.services.iter().filter(|(id, _)| id.as_ref() != ServiceId::GATEWAY);
+        for (id, instances) in services_of {
             let known = before.get(id);
             let group = self.group(instances, known.map(|service| service.group()).as_deref());
             publish(id, &group);
@@ -178,10 +196,12 @@ impl Upstreams {
             .iter()
             .map(|info| {
                 let connections = known(info).map_or_else(
-                    || Arc::new(Connections::new(info, self.identity.clone(), self.connect, self.tasks.clone())),
+                    || Arc::new(Connections::new(info, self.identity.clone(), self.connect)),
                     |instance| Arc::clone(&instance.connections),
                 );
-                Arc::new(Instance { info: info.clone(), connections })
+                let host = HeaderValue::try_from(info.address.to_string()).ok();
+                let path = info.path.parse().unwrap_or_else(|_| Uri::from_static("/mcp"));
+                Arc::new(Instance { info: info.clone(), host, path, connections })
             })
             .collect();
         let members = infos
@@ -210,6 +230,8 @@ impl Upstreams {
     }
 }
 
+/// Between two looks for idle connections that servers have closed.
+const SWEEP: Duration = Duration::from_secs(10);
 /// Retries may add this share to the calls of a service …
 const RETRY_RATIO: f64 = 0.2;
 /// … and this many per second when there are few calls.

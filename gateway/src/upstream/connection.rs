@@ -6,13 +6,14 @@
 //! other, and dropping a connection is the one cancellation that every server understands.
 
 use std::{
+    future::poll_fn,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -20,17 +21,56 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1},
+};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::timeout,
 };
-use tokio_util::task::TaskTracker;
 use weft_identity::Identity;
 
-type Sender = http1::SendRequest<Full<Bytes>>;
+/// A connection and the handle that gives it requests. Nobody drives an idle one; whoever waits for an answer drives its
+/// own, so that no call is handed from one task to another.
+struct Line {
+    sender: http1::SendRequest<Full<Bytes>>,
+    driver: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
+    over: bool,
+    _count: Count,
+}
+
+impl Line {
+    /// Lets the connection read and write what it can.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if !self.over && self.driver.as_mut().poll(cx).is_ready() {
+            self.over = true;
+        }
+    }
+
+    /// True when it can take a request: the server has not closed it meanwhile.
+    fn is_usable(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        !self.over && !self.sender.is_closed()
+    }
+
+    /// Sends a request and drives the connection until the head of the answer is there.
+    async fn ask(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        poll_fn(|cx| {
+            if !self.over && self.driver.as_mut().poll(cx).is_ready() {
+                self.over = true;
+            }
+            answer.as_mut().poll(cx)
+        })
+        .await
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -60,9 +100,8 @@ pub(crate) struct Connections {
     /// An identity is expected but the gateway has none to connect with.
     unusable: bool,
     connect: Duration,
-    idle: Mutex<Vec<Sender>>,
+    idle: Mutex<Vec<Line>>,
     open: Arc<AtomicUsize>,
-    tasks: TaskTracker,
 }
 
 impl std::fmt::Debug for Connections {
@@ -76,12 +115,7 @@ impl std::fmt::Debug for Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(
-        info: &weft_mesh::Instance,
-        identity: Option<Identity>,
-        connect: Duration,
-        tasks: TaskTracker,
-    ) -> Self {
+    pub(crate) fn new(info: &weft_mesh::Instance, identity: Option<Identity>, connect: Duration) -> Self {
         let unusable = info.identity.is_some() && identity.is_none();
         Self {
             address: info.address,
@@ -90,7 +124,6 @@ impl Connections {
             connect,
             idle: Mutex::default(),
             open: Arc::default(),
-            tasks,
         }
     }
 
@@ -105,13 +138,13 @@ impl Connections {
         mut request: Request<Full<Bytes>>,
     ) -> Result<Response<ReplyBody>, SendError> {
         loop {
-            let (mut sender, reused) = match self.take() {
-                Some(sender) => (sender, true),
+            let (mut line, reused) = match self.take() {
+                Some(line) => (line, true),
                 None => (self.dial().await?, false),
             };
-            match sender.try_send_request(request).await {
+            match line.ask(request).await {
                 Ok(response) => {
-                    return Ok(response.map(|body| ReplyBody { body, lease: Some((Arc::clone(self), sender)) }));
+                    return Ok(response.map(|body| ReplyBody { body, lease: Some((Arc::clone(self), line)) }));
                 }
                 Err(mut error) => match error.take_message() {
                     // An idle connection that the server closed meanwhile: the request comes back untouched.
@@ -123,27 +156,36 @@ impl Connections {
         }
     }
 
-    fn take(&self) -> Option<Sender> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(sender) = idle.pop() {
-            if !sender.is_closed() {
-                return Some(sender);
+    fn take(&self) -> Option<Line> {
+        loop {
+            let mut line = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+            if line.is_usable() {
+                return Some(line);
             }
         }
-        None
     }
 
-    fn give_back(&self, sender: Sender) {
-        if sender.is_closed() {
+    fn give_back(&self, line: Line) {
+        if line.over || line.sender.is_closed() {
             return;
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE {
-            idle.push(sender);
+            idle.push(line);
         }
     }
 
-    async fn dial(self: &Arc<Self>) -> Result<Sender, SendError> {
+    /// Closes idle connections that the server has closed: without calls nobody else would notice.
+    pub(crate) fn sweep(&self) {
+        let mut idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        idle.retain_mut(Line::is_usable);
+        let mut now = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those given back meanwhile were used last and stay on top.
+        idle.append(&mut now);
+        *now = idle;
+    }
+
+    async fn dial(&self) -> Result<Line, SendError> {
         if self.unusable {
             return Err(SendError::NotSent("the instance demands mutual TLS and the gateway has no identity".into()));
         }
@@ -153,7 +195,7 @@ impl Connections {
         }
     }
 
-    async fn handshake(self: &Arc<Self>) -> Result<Sender, String> {
+    async fn handshake(&self) -> Result<Line, String> {
         let socket = TcpStream::connect(self.address).await.map_err(|error| error.to_string())?;
         socket.set_nodelay(true).map_err(|error| error.to_string())?;
         match &self.expected {
@@ -169,19 +211,12 @@ impl Connections {
         }
     }
 
-    async fn http<S>(self: &Arc<Self>, stream: S) -> Result<Sender, String>
+    async fn http<S>(&self, stream: S) -> Result<Line, String>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        let count = Count::up(&self.open);
-        self.tasks.spawn(async move {
-            let _count = count;
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection to an instance ended");
-            }
-        });
-        Ok(sender)
+        Ok(Line { sender, driver: Box::pin(connection), over: false, _count: Count::up(&self.open) })
     }
 
     /// Closes what is idle, at shutdown.
@@ -210,13 +245,13 @@ impl Drop for Count {
 /// before, it is closed, which tells the server to stop.
 pub(crate) struct ReplyBody {
     body: Incoming,
-    lease: Option<(Arc<Connections>, Sender)>,
+    lease: Option<(Arc<Connections>, Line)>,
 }
 
 impl ReplyBody {
     fn finished(&mut self) {
-        if let Some((home, sender)) = self.lease.take() {
-            home.give_back(sender);
+        if let Some((home, line)) = self.lease.take() {
+            home.give_back(line);
         }
     }
 }
@@ -226,7 +261,13 @@ impl Body for ReplyBody {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let mut polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_pending()
+            && let Some((_, line)) = &mut self.lease
+        {
+            line.drive(cx);
+            polled = Pin::new(&mut self.body).poll_frame(cx);
+        }
         match &polled {
             Poll::Ready(None) => self.finished(),
             Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.finished(),

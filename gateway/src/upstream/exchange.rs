@@ -44,14 +44,17 @@ impl Outgoing {
     pub(crate) fn request(&self, instance: &Instance) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.verb.clone();
-        *request.uri_mut() = instance.info.path.parse().unwrap_or_else(|_| http::Uri::from_static("/mcp"));
+        *request.uri_mut() = instance.path.clone();
         let out = request.headers_mut();
+        out.reserve(16);
         for (name, value) in self.client.iter() {
             if PASSED.contains(&name.as_str()) || name.as_str().starts_with(headers::PARAM_PREFIX) {
                 out.append(name, value.clone());
             }
         }
-        set(out, header::HOST, &instance.info.address.to_string());
+        if let Some(host) = &instance.host {
+            out.insert(header::HOST, host.clone());
+        }
         out.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         if self.verb == Method::POST {
             out.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
