@@ -9,6 +9,7 @@ use std::{path::PathBuf, sync::Arc};
 mod dev;
 mod files;
 mod handshake;
+mod open;
 mod verify;
 
 pub use dev::DevCa;
@@ -21,6 +22,9 @@ use rustls::{RootCertStore, sign::CertifiedKey};
 /// Why an identity cannot be had, or a peer was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
+    /// No source of identities has this name.
+    #[error("{0:?} is no source of identities; write dev:DIR or files:DIR")]
+    Source(String),
     /// A file of the identity cannot be used.
     #[error("cannot use {path:?}: {why}")]
     File {
@@ -56,6 +60,7 @@ impl IdentityError {
     /// The value of the metric label `reason`.
     pub const fn label(&self) -> &'static str {
         match self {
+            Self::Source(_) => "source",
             Self::File { .. } => "file",
             Self::Issue(_) => "issue",
             Self::PlainText => "plain_text",

@@ -8,11 +8,16 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+mod consul;
 mod file;
 mod local;
+mod query;
+mod source;
 
+pub use consul::{Consul, ConsulOptions};
 pub use file::StaticFile;
 pub use local::Local;
+pub use source::Registry;
 
 /// A future in a trait object's method.
 pub type BoxFuture<'a, T> = futures_util::future::BoxFuture<'a, T>;
@@ -21,6 +26,16 @@ pub type BoxFuture<'a, T> = futures_util::future::BoxFuture<'a, T>;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ServiceId(Arc<str>);
+
+impl ServiceId {
+    /// The name under which gateways register; no service can have it.
+    pub const GATEWAY: &'static str = "gateway";
+
+    /// The gateways themselves.
+    pub fn gateway() -> Self {
+        Self(Self::GATEWAY.into())
+    }
+}
 
 /// Not a name of a service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +125,8 @@ pub struct Instance {
     pub schemes: Vec<String>,
     /// The balancing policy that the service asks for.
     pub policy: Option<String>,
+    /// Where it answers about its health over plain HTTP (`/ready`) and gRPC (`grpc.health.v1`), for registries that ask.
+    pub health: Option<SocketAddr>,
     /// Whatever else was announced.
     pub meta: BTreeMap<String, String>,
 }
@@ -131,6 +148,7 @@ impl Instance {
             sessions: true,
             schemes: Vec::new(),
             policy: None,
+            health: None,
             meta: BTreeMap::new(),
         }
     }
@@ -153,8 +171,11 @@ pub enum RegistryError {
     /// Another instance has this id.
     #[error("an instance with the id {0:?} is registered at another address; give each instance its own number")]
     Taken(String),
-    /// The registry did not answer as it should.
+    /// What was said about the registry cannot be used, or it refuses us for good.
     #[error("the registry cannot be used: {0}")]
+    Settings(String),
+    /// The registry did not answer as it should.
+    #[error("the registry is away: {0}")]
     Away(String),
 }
 
