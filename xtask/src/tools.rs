@@ -28,7 +28,7 @@ impl Tools {
         let cache = Cache::open(&repo.root)?;
         let _alone = cache.lock()?;
         let pins = repo.root.join(PINS);
-        let mut variables = vec![("WEFT_NGINX", nginx(&cache, true)?)];
+        let mut variables = vec![("WEFT_NGINX", nginx(&cache, true)?), ("WEFT_CONSUL", consul(&cache, true)?)];
         variables.extend(node::ensure(&cache, &pins)?);
         variables.extend(python::ensure(&cache, &pins)?);
         Ok(Self { variables: preferring_the_callers(variables) })
@@ -40,6 +40,7 @@ impl Tools {
         let pins = repo.root.join(PINS);
         let mut variables = Vec::new();
         variables.extend(nginx(&cache, false).ok().map(|path| ("WEFT_NGINX", path)));
+        variables.extend(consul(&cache, false).ok().map(|path| ("WEFT_CONSUL", path)));
         variables.extend(node::installed(&cache, &pins)?.unwrap_or_default());
         variables.extend(python::installed(&cache, &pins)?.unwrap_or_default());
         Ok(Self { variables: preferring_the_callers(variables) })
@@ -72,6 +73,26 @@ fn nginx(cache: &Cache, may_install: bool) -> Result<PathBuf> {
         bail!("nginx is not installed");
     }
     folder.fill(|path| debian::unpack("nginx", path, Path::new("usr/sbin/nginx"), "-v"))?;
+    Ok(program)
+}
+
+/// The last Debian release that has Consul; the registry keeps to what this version and today's share.
+const CONSUL_SUITE: &str = "bullseye";
+
+/// The system's own, or a private copy from the last Debian release that has it.
+fn consul(cache: &Cache, may_install: bool) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("WEFT_CONSUL").map(PathBuf::from).or_else(|| find_program("consul")) {
+        return Ok(path);
+    }
+    let folder = cache.folder("consul", CONSUL_SUITE);
+    let program = folder.path.join("usr/bin/consul");
+    if folder.is_complete() {
+        return Ok(program);
+    }
+    if !may_install {
+        bail!("Consul is not installed");
+    }
+    folder.fill(|path| debian::unpack_from(CONSUL_SUITE, "consul", path, Path::new("usr/bin/consul"), "version"))?;
     Ok(program)
 }
 

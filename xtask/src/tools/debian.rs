@@ -41,6 +41,54 @@ pub(crate) fn unpack(package: &str, folder: &Path, program: &Path, proof: &str) 
     Ok(())
 }
 
+/// Unpacks one package of another Debian release, by a view of its own of the machine's sources: the system's package state
+/// is not touched.
+pub(crate) fn unpack_from(suite: &str, package: &str, folder: &Path, program: &Path, proof: &str) -> Result<()> {
+    let by_hand =
+        || format!("cannot get {package} of Debian {suite}: put `{package}` on the PATH, then run this again");
+    if find_program("apt-get").is_none() {
+        bail!("this is no Debian machine; {}", by_hand());
+    }
+    let view = folder.join("apt");
+    for part in ["etc", "lists/partial", "cache/archives/partial"] {
+        fs::create_dir_all(view.join(part))?;
+    }
+    fs::write(view.join("etc/suite.sources"), sources_of(suite).with_context(by_hand)?)?;
+    let options = [
+        format!("Dir::State::Lists={}", view.join("lists").display()),
+        "Dir::Etc::SourceList=/dev/null".to_owned(),
+        format!("Dir::Etc::SourceParts={}", view.join("etc").display()),
+        format!("Dir::Cache={}", view.join("cache").display()),
+        "Acquire::Check-Valid-Until=false".to_owned(),
+        "Acquire::Languages=none".to_owned(),
+        "APT::Sandbox::User=".to_owned() + &command::output(Command::new("id").arg("-un"))?.trim().to_owned(),
+    ];
+    let apt = |arguments: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        apt.args(options.iter().flat_map(|option| ["-o", option])).args(arguments).current_dir(folder);
+        command::run(&mut apt).with_context(by_hand)
+    };
+    apt(&["update", "--quiet"])?;
+    apt(&["download", "--quiet", package])?;
+    let archive = downloaded(folder)?;
+    command::run(Command::new("dpkg").arg("-x").arg(&archive).arg(folder))?;
+    fs::remove_file(archive)?;
+    fs::remove_dir_all(view)?;
+    command::output(Command::new(folder.join(program)).arg(proof)).with_context(by_hand)?;
+    Ok(())
+}
+
+/// The machine's main archive, for another suite.
+fn sources_of(suite: &str) -> Result<String> {
+    let path = "/etc/apt/sources.list.d/debian.sources";
+    let own = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    let first = own.split("\n\n").next().unwrap_or_default();
+    let lines = first.lines().filter(|line| !line.starts_with('#'));
+    Ok(lines
+        .map(|line| if line.starts_with("Suites:") { format!("Suites: {suite}\n") } else { format!("{line}\n") })
+        .collect())
+}
+
 fn update() -> Result<()> {
     command::run(as_root("apt-get")?.args(["update", "--quiet"]))
 }
