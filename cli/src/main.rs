@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod serve;
 mod services;
 mod state;
 mod summary;
@@ -22,6 +23,10 @@ struct Cli {
 enum Command {
     /// Run the gateway and every server in this process, with nothing else needed.
     Up(up::Arguments),
+    /// Run one service as a process of its own.
+    Serve(serve::Service),
+    /// Run one gateway as a process of its own.
+    Gateway(serve::Gateway),
     /// List the tools of every service, as clients see them.
     Tools(tools::Arguments),
 }
@@ -29,6 +34,8 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Up(arguments) => up::run(arguments),
+        Command::Serve(arguments) => return serve::service(arguments),
+        Command::Gateway(arguments) => return serve::gateway(arguments),
         Command::Tools(arguments) => tools::run(&arguments),
     };
     match done {

@@ -75,6 +75,7 @@ async fn up(arguments: Arguments) -> Result<()> {
         seal: state.session_key()?,
         identity: Some(authority.issue(services::GATEWAY)?),
         registry: registry.watch(),
+        register: None,
         recorder: recorder.clone(),
     };
     let gateway = weft_gateway::start(settings, parts).await?;

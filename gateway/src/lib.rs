@@ -12,7 +12,7 @@ use std::{
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use weft_identity::Identity;
-use weft_mesh::Snapshot;
+use weft_mesh::{Instance, Register, ServiceId, Snapshot};
 use weft_telemetry::Recorder;
 
 mod admin;
@@ -27,6 +27,7 @@ mod forward;
 mod listen;
 mod local;
 mod path;
+mod program;
 mod record;
 mod refusal;
 mod reply;
@@ -40,6 +41,7 @@ mod told;
 mod upstream;
 mod uri;
 
+pub use program::main_with;
 pub use seal::{Seal, SealError};
 pub use settings::Settings;
 pub use status::{ServiceStatus, Status};
@@ -67,6 +69,8 @@ pub struct Parts {
     pub identity: Option<Identity>,
     /// The registry.
     pub registry: watch::Receiver<Arc<Snapshot>>,
+    /// Where the gateway announces itself as `mcp-gateway`; nowhere without it.
+    pub register: Option<Arc<dyn Register>>,
     /// The process's metrics, shown on the administration address.
     pub recorder: Recorder,
 }
@@ -77,6 +81,9 @@ pub enum StartError {
     /// The settings cannot be used.
     #[error("the gateway's settings cannot be used: {}", .0.join("; "))]
     Settings(Vec<String>),
+    /// The registry refused the gateway.
+    #[error("the gateway cannot be announced: {0}")]
+    Announce(#[from] weft_mesh::RegistryError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address} for {purpose}; is another program using it? choose another with {flag}")]
     Listen {
@@ -99,6 +106,7 @@ pub struct Running {
     stop: CancellationToken,
     data: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
+    registered: Option<(Arc<dyn Register>, String)>,
 }
 
 /// Starts listening; returns as soon as clients can connect.
@@ -113,11 +121,12 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartErr
     let tasks = TaskTracker::new();
     let connect = Duration::from_secs(settings.timeouts.connect_seconds);
     let idle = Duration::from_secs(settings.timeouts.session_idle_seconds);
+    let announced = announcement(&settings, (listen, admin));
     let gateway = Arc::new(Gateway {
         seal: parts.seal,
         anonymous: "local".into(),
         admission: admit::Admission::new(&settings.limits),
-        upstreams: Arc::new(upstream::Upstreams::new(parts.identity, connect, tasks.clone())),
+        upstreams: Arc::new(upstream::Upstreams::new(parts.identity, connect)),
         catalogue: Arc::new(catalogue::Catalogue::new(&settings.name, settings.instructions.clone())),
         sessions: session::Sessions::new(settings.limits.sessions, idle),
         drain: CancellationToken::new(),
@@ -129,7 +138,28 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartErr
     let background = background(&gateway, parts.registry, parts.recorder, operators, &stop);
     let grace = Duration::from_secs(gateway.settings.timeouts.drain_seconds);
     let data = tokio::spawn(listen::run(Arc::clone(&gateway), data, stop.clone(), grace));
-    Ok(Running { gateway, listen, admin, stop, data, background })
+    let registered = match parts.register {
+        Some(register) => {
+            let id = announced.id.clone();
+            register.announce(announced).await?;
+            Some((register, id))
+        }
+        None => None,
+    };
+    Ok(Running { gateway, listen, admin, stop, data, background, registered })
+}
+
+/// The gateway as an instance: replicas and operators find it, no call is ever balanced to it.
+fn announcement(settings: &Settings, (listen, admin): (SocketAddr, SocketAddr)) -> Instance {
+    let at = |address: SocketAddr| SocketAddr::new(settings.advertise.unwrap_or(address.ip()), address.port());
+    let number = settings.instance.unwrap_or_else(|| u32::from(listen.port()));
+    let mut instance = Instance::new(ServiceId::gateway(), number, at(listen));
+    env!("CARGO_PKG_VERSION").clone_into(&mut instance.version);
+    instance.zone.clone_from(&settings.zone);
+    instance.era = weft_mesh::PeerEra::Dual;
+    instance.sessions = false;
+    instance.health = Some(at(admin));
+    instance
 }
 
 fn background(
@@ -205,6 +235,12 @@ impl Running {
 
     /// Completes long streams, finishes what is in flight within the grace period, and ends.
     pub async fn shutdown(self) {
+        if let Some((register, id)) = &self.registered {
+            let withdrawn = tokio::time::timeout(Duration::from_secs(2), register.withdraw(id)).await;
+            if !matches!(withdrawn, Ok(Ok(()))) {
+                tracing::warn!(id, "the gateway could not be withdrawn from the registry");
+            }
+        }
         self.gateway.drain.cancel();
         self.stop.cancel();
         for task in self.background {

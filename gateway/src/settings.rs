@@ -2,7 +2,10 @@
 //!
 //! Sizes are in bytes and times in seconds, as their names say. Checked once at start by [`Settings::check`].
 
-use std::net::SocketAddr;
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +22,24 @@ pub struct Settings {
     pub name: String,
     /// What clients are told about the mesh as a whole, in front of the services' own instructions.
     pub instructions: Option<String>,
+    /// Where servers are found: `consul://HOST:PORT` or `static:FILE`. `weft up` brings its own.
+    pub registry: Option<String>,
+    /// Who the gateway is towards servers: `dev:DIR` or `files:DIR`. `weft up` brings its own.
+    pub identity: Option<String>,
+    /// Where keys are kept; default: under the XDG state directory.
+    pub state: Option<PathBuf>,
+    /// The file of the key that seals session tokens (32 bytes); default: in the state directory. Replicas share it.
+    pub session_key: Option<PathBuf>,
+    /// Which replica this is: `mcp-gateway-<instance>` in the registry; default: its port.
+    pub instance: Option<u32>,
+    /// Where it runs: instances of the same zone are preferred.
+    pub zone: Option<String>,
+    /// The address to announce when `listen` is not one address.
+    pub advertise: Option<IpAddr>,
+    /// Log filter.
+    pub log: String,
+    /// Log lines as JSON instead of text.
+    pub log_json: bool,
     /// Bounds on what callers may ask for.
     pub limits: Limits,
     /// How long things may take.
@@ -102,6 +123,15 @@ impl Default for Settings {
             admin: SocketAddr::from(([127, 0, 0, 1], 8081)),
             name: "weft".into(),
             instructions: None,
+            registry: None,
+            identity: None,
+            state: None,
+            session_key: None,
+            instance: None,
+            zone: None,
+            advertise: None,
+            log: "info,rmcp=warn,weft::call=warn".into(),
+            log_json: false,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             doors: Doors::default(),

@@ -14,6 +14,7 @@ use weft_identity::{Acceptor, Identity, Peers};
 use weft_telemetry::names;
 
 use crate::http::{Peer, Site};
+use crate::probe;
 
 /// For a handshake, start to end.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -104,7 +105,13 @@ impl Door {
         let answer = service_fn(move |request| {
             let (site, peer) = (Arc::clone(&site), Arc::clone(&peer));
             async move {
-                let response = if only_health { site.health(&request) } else { site.answer(&peer, request).await };
+                let response = if probe::is_probe(&request) {
+                    probe::answer(site, request).await
+                } else if only_health {
+                    site.health(&request)
+                } else {
+                    site.answer(&peer, request).await
+                };
                 Ok::<_, Infallible>(response)
             }
         });

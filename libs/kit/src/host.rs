@@ -28,12 +28,15 @@ pub struct Host {
     pub advertise: Option<IpAddr>,
     /// Where the instance is announced; nowhere without it.
     pub register: Option<Arc<dyn Register>>,
+    /// Its share of the calls, relative to the service's other instances.
+    pub weight: u32,
     /// Where it runs, for zone preference.
     pub zone: Option<String>,
     /// Seals cursors and plans. Instances of one service should share it.
     pub seal_key: SealKey,
-    /// Which instance of the service this is: `mcp-<name>-<instance>` in the registry.
-    pub instance: u32,
+    /// Which instance of the service this is: `mcp-<name>-<instance>` in the registry. The port it listens on without it,
+    /// because that is unique on a machine.
+    pub instance: Option<u32>,
     /// What the operator allows.
     pub rules: Rules,
     /// Bytes of a request's body.
@@ -56,9 +59,10 @@ impl Host {
             gateway: Peers::Only(Vec::new()),
             advertise: None,
             register: None,
+            weight: 1,
             zone: None,
             seal_key,
-            instance: 1,
+            instance: None,
             rules: Rules::default(),
             body_limit: 4 * 1024 * 1024,
             origins: Vec::new(),

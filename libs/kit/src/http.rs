@@ -83,9 +83,14 @@ impl Site {
         &self.name
     }
 
-    /// Whether new calls are welcome.
+    /// Says whether new calls are welcome.
     pub(crate) fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Release);
+    }
+
+    /// Whether new calls are welcome.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
     }
 
     /// The other end of a connection that proves nothing.
@@ -112,7 +117,7 @@ impl Site {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return plain(StatusCode::NOT_FOUND, "not found\n");
         }
-        let ready = self.ready.load(Ordering::Acquire);
+        let ready = self.is_ready();
         match request.uri().path() {
             "/live" => plain(StatusCode::OK, "live\n"),
             "/ready" if ready => plain(StatusCode::OK, "ready\n"),

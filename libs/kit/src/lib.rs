@@ -50,6 +50,7 @@ mod meter;
 mod offer;
 mod perform;
 mod plan;
+mod probe;
 mod program;
 mod question;
 mod registered;
@@ -82,7 +83,7 @@ pub use crate::offer::{
     Body, Completing, CompletionOf, Content, Message, Prompt, PromptArguments, Resources, Template,
 };
 pub use crate::plan::{Approval, Confirm, Plan, Planned, Proposed};
-pub use crate::program::main;
+pub use crate::program::{main, main_with};
 pub use crate::reply::{Block, Link, Page, Reply, Truncated};
 pub use crate::seal::{SealKey, SealKeyError};
 pub use crate::serve::{KitError, Running, serve};

@@ -4,6 +4,7 @@
 //! checked and explained in one place.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use weft_identity::{Files, Peers};
+use weft_identity::{Identity, Peers};
+use weft_mesh::Registry;
 use weft_telemetry::{LogFormat, Recorder};
 
 use crate::host::Host;
@@ -26,6 +28,10 @@ use crate::serve::serve;
 use crate::service::Service;
 use crate::settings::{HostSettings, Settings};
 use crate::stdio::serve_streams;
+
+/// For every program that has a service in it: small blocks that live for one call are most of what a server allocates.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Prefix of the environment variables that override settings.
 const PREFIX: &str = "WEFT_";
@@ -50,9 +56,18 @@ struct Flags {
     /// Directory for state.
     #[arg(long, value_name = "DIR")]
     state: Option<String>,
-    /// Which instance of the service this is.
+    /// Where the instance is announced, e.g. `consul://127.0.0.1:8500`.
+    #[arg(long, value_name = "REGISTRY")]
+    registry: Option<String>,
+    /// How the instance proves itself: `dev:DIR` or `files:DIR`.
+    #[arg(long, value_name = "SOURCE")]
+    identity: Option<String>,
+    /// Which instance of the service this is; its port if not said.
     #[arg(long, value_name = "N")]
     instance: Option<String>,
+    /// The directory that is served, where a service serves one.
+    #[arg(long, value_name = "DIR")]
+    root: Option<String>,
     /// Offer only tools that change nothing.
     #[arg(long)]
     read_only: bool,
@@ -77,7 +92,22 @@ where
     C: DeserializeOwned + JsonSchema + Default,
     E: Into<anyhow::Error>,
 {
-    match run(manifest, version, |settings| build(settings).map_err(Into::into)) {
+    main_with(std::env::args_os(), manifest, version, build)
+}
+
+/// Like [`main`], with the words of a command line that is not the process's own; the first is the name of the program.
+pub fn main_with<C, E>(
+    words: impl IntoIterator<Item = OsString>,
+    manifest: &str,
+    version: &'static str,
+    build: impl FnOnce(C) -> Result<Service, E>,
+) -> ExitCode
+where
+    C: DeserializeOwned + JsonSchema + Default,
+    E: Into<anyhow::Error>,
+{
+    let words = words.into_iter().collect();
+    match run(words, manifest, version, |settings| build(settings).map_err(Into::into)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -86,14 +116,19 @@ where
     }
 }
 
-fn run<C>(manifest: &str, version: &'static str, build: impl FnOnce(C) -> anyhow::Result<Service>) -> anyhow::Result<()>
+fn run<C>(
+    words: Vec<OsString>,
+    manifest: &str,
+    version: &'static str,
+    build: impl FnOnce(C) -> anyhow::Result<Service>,
+) -> anyhow::Result<()>
 where
     C: DeserializeOwned + JsonSchema + Default,
 {
     let manifest = Manifest::parse(manifest)?;
     let name: &'static str = format!("weft-{}", manifest.name()).leak();
     let command = Flags::command().name(name).about(manifest.description.clone()).version(version);
-    let flags = Flags::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let flags = Flags::from_arg_matches(&command.get_matches_from(words)).unwrap_or_else(|error| error.exit());
     let schema = weft_settings::schema::<Settings<C>>();
     if flags.settings_schema {
         println!("{schema}");
@@ -146,6 +181,8 @@ fn overrides(
         ("host.listen", &flags.listen),
         ("host.admin", &flags.admin),
         ("host.state", &flags.state),
+        ("host.registry", &flags.registry),
+        ("host.identity", &flags.identity),
         ("host.instance", &flags.instance),
         ("host.log", &flags.log),
     ];
@@ -153,6 +190,10 @@ fn overrides(
         if let Some(value) = value {
             set(key, value);
         }
+    }
+    if let Some(root) = &flags.root {
+        anyhow::ensure!(is_setting(schema, "service.root"), "this service serves no directory; leave --root out");
+        set("service.root", root);
     }
     if flags.read_only {
         set("rules.read_only", "true");
@@ -182,15 +223,26 @@ fn host(settings: &HostSettings, manifest: &Manifest) -> anyhow::Result<Host> {
     std::fs::create_dir_all(&state).with_context(|| format!("cannot make the state directory {}", state.display()))?;
     let seal_key = settings.seal_key.clone().unwrap_or_else(|| state.join("seal.key"));
     let listen = settings.listen.unwrap_or_else(|| ([127, 0, 0, 1], manifest.port).into());
-    let identity = match &settings.identity {
-        Some(dir) => Some(Files::in_directory(dir).open()?),
+    let identity = settings.identity.as_deref().map(|source| Identity::open(source, manifest.name())).transpose()?;
+    let mut gateways = settings.gateways.clone();
+    if let (Some(identity), true) = (&identity, gateways.is_empty()) {
+        gateways.push(identity.name_of("gateway"));
+    }
+    let register = match &settings.registry {
+        Some(text) => Some(
+            Registry::open(text)?
+                .register()
+                .with_context(|| format!("instances cannot be announced in {text}; leave --registry out"))?,
+        ),
         None => None,
     };
     Ok(Host {
         admin: settings.admin,
         advertise: settings.advertise,
         identity,
-        gateway: Peers::Only(settings.gateways.clone()),
+        gateway: Peers::Only(gateways),
+        register,
+        weight: settings.weight,
         zone: settings.zone.clone(),
         instance: settings.instance,
         ..Host::new(listen, SealKey::open_or_create(&seal_key)?)

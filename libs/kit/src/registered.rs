@@ -21,10 +21,18 @@ pub(crate) struct Registered {
 }
 
 impl Registered {
-    pub(crate) async fn announce(service: &Service, host: &Host, address: SocketAddr) -> Result<Self, RegistryError> {
+    pub(crate) async fn announce(
+        service: &Service,
+        host: &Host,
+        (address, admin): (SocketAddr, Option<SocketAddr>),
+    ) -> Result<Self, RegistryError> {
         let manifest = &service.manifest;
         let reachable = SocketAddr::new(host.advertise.unwrap_or(address.ip()), address.port());
-        let mut instance = Instance::new(manifest.id.clone(), host.instance, reachable);
+        let number = host.instance.unwrap_or_else(|| u32::from(address.port()));
+        let mut instance = Instance::new(manifest.id.clone(), number, reachable);
+        instance.weight = host.weight;
+        instance.health = admin.map(|at| SocketAddr::new(host.advertise.unwrap_or(at.ip()), at.port()));
+        instance.meta.insert("capabilities".to_owned(), service.capabilities().join(","));
         PATH.clone_into(&mut instance.path);
         service.version.clone_into(&mut instance.version);
         instance.identity = host.identity.as_ref().map(weft_identity::Identity::spiffe_id);

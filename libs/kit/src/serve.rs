@@ -96,7 +96,7 @@ pub async fn serve(mut service: Service, host: Host) -> Result<Running, KitError
         sever: sever.drop_guard(),
     };
     site.set_ready(true);
-    let registered = Registered::announce(&core.service, &host, address).await?;
+    let registered = Registered::announce(&core.service, &host, (address, admin)).await?;
     tracing::info!(service = core.service.manifest.name(), %address, "serving");
     Ok(Running { address, admin, registered, core, site, closing, connections, beside, ends })
 }

@@ -73,6 +73,18 @@ pub enum ServiceFault {
 }
 
 impl Service {
+    /// What it offers, by the names of MCP's capabilities.
+    pub(crate) fn capabilities(&self) -> Vec<&'static str> {
+        let resources = self.resources.is_some() || !self.templates.is_empty();
+        let offered = [
+            ("tools", true),
+            ("prompts", !self.prompts.is_empty()),
+            ("resources", resources),
+            ("completions", self.complete.is_some()),
+        ];
+        offered.into_iter().filter(|(_, offered)| *offered).map(|(name, _)| name).collect()
+    }
+
     /// Starts a service: the text of its `service.toml`, its version (`env!("CARGO_PKG_VERSION")`), and the state that every
     /// handler gets.
     pub fn build<S: Send + Sync + 'static>(manifest: &str, version: &'static str, state: S) -> Builder<S> {

@@ -42,12 +42,16 @@ pub(crate) struct HostSettings {
     pub(crate) state: Option<PathBuf>,
     /// File of the key that seals cursors and plans (32 bytes); default: in the state directory. Share it between instances.
     pub(crate) seal_key: Option<PathBuf>,
-    /// Directory with the certificate, key and authorities (PEM). Without it only loopback is served, in plain HTTP.
-    pub(crate) identity: Option<PathBuf>,
-    /// SPIFFE URIs of the gateways that may connect and speak for callers.
+    /// How the instance proves itself: `dev:DIR` or `files:DIR`. Without it only loopback is served, in plain HTTP.
+    pub(crate) identity: Option<String>,
+    /// SPIFFE URIs of the gateways that may connect and speak for callers; default: `gateway` of the same mesh.
     pub(crate) gateways: Vec<String>,
-    /// Which instance of the service this is.
-    pub(crate) instance: u32,
+    /// Where the instance is announced: `consul://HOST:PORT`.
+    pub(crate) registry: Option<String>,
+    /// Which instance of the service this is; default: its port.
+    pub(crate) instance: Option<u32>,
+    /// Its share of the calls, relative to the service's other instances.
+    pub(crate) weight: u32,
     /// Where it runs, for zone preference.
     pub(crate) zone: Option<String>,
     /// Log filter.
@@ -68,7 +72,9 @@ impl Default for HostSettings {
             seal_key: None,
             identity: None,
             gateways: Vec::new(),
-            instance: 1,
+            registry: None,
+            instance: None,
+            weight: 1,
             zone: None,
             // The SDK tells of every request at `info`.
             log: "info,rmcp=warn".to_owned(),

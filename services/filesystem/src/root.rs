@@ -82,7 +82,12 @@ impl Roots {
             Ok((path, dir))
         };
         let mut list = Vec::new();
-        for root in &settings.roots {
+        let only: Vec<_> = settings
+            .root
+            .iter()
+            .map(|path| crate::settings::RootSettings { path: path.clone(), rights: Rights::Rw })
+            .collect();
+        for root in if only.is_empty() { &settings.roots } else { &only } {
             let (path, dir) = open(&root.path)
                 .map_err(|error| RootError::Open { path: root.path.clone(), why: error.to_string() })?;
             let rights = if settings.read_only { Rights::Ro } else { root.rights };

@@ -35,6 +35,8 @@ pub struct RootSettings {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// One allowed directory, with all rights; where it is given, `roots` is not looked at.
+    pub root: Option<PathBuf>,
     /// The allowed directories; relative paths of callers begin at the first.
     pub roots: Vec<RootSettings>,
     /// Nothing may be changed, whatever the roots say.
@@ -50,6 +52,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            root: None,
             roots: vec![RootSettings { path: PathBuf::from("."), rights: Rights::Rw }],
             read_only: false,
             deny_write: DENY_WRITE.iter().map(|glob| (*glob).to_owned()).collect(),
@@ -62,7 +65,7 @@ impl Default for Settings {
 impl Settings {
     /// One directory, with all rights.
     pub fn single(root: PathBuf) -> Self {
-        Self { roots: vec![RootSettings { path: root, rights: Rights::Rw }], ..Self::default() }
+        Self { root: Some(root), ..Self::default() }
     }
 }
 

@@ -127,7 +127,7 @@ async fn an_instance_is_announced_when_it_can_answer_and_withdrawn_first() {
     let host = Host {
         identity: Some(identity.clone()),
         register: Some(registry),
-        instance: 3,
+        instance: Some(3),
         zone: Some("z1".into()),
         ..host()
     };

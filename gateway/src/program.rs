@@ -1,0 +1,148 @@
+//! The whole `main()` of a gateway of its own: flags, settings, identity, registry, signals, drain.
+//!
+//! Flags are shorthand for settings and win over them; settings come from the file and, over it, from variables that begin
+//! with `WEFT_GATEWAY_`.
+
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use weft_identity::Identity;
+use weft_mesh::{Registry, ServiceId};
+use weft_telemetry::{LogFormat, Recorder};
+
+use crate::{Parts, Seal, Settings, start};
+
+/// What the environment's variables begin with.
+const PREFIX: &str = "WEFT_GATEWAY_";
+/// How often the metrics fold what histograms gathered.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Run one gateway: the endpoint in front of all servers that the registry knows.
+#[derive(Debug, Parser)]
+#[command(name = "weft-gateway", version)]
+struct Flags {
+    /// Settings file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where MCP clients connect.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where the console, health and metrics are served.
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// Where servers are found, e.g. `consul://127.0.0.1:8500` or `static:mesh.toml`.
+    #[arg(long, value_name = "REGISTRY")]
+    registry: Option<String>,
+    /// Who the gateway is towards servers: `dev:DIR` or `files:DIR`.
+    #[arg(long, value_name = "SOURCE")]
+    identity: Option<String>,
+    /// Where keys are kept; replicas share it, or the file that `session_key` names.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Which log lines to show, for example info or weft::call=info.
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// Log lines as JSON.
+    #[arg(long)]
+    log_json: bool,
+    /// Print the JSON Schema of the settings and exit.
+    #[arg(long)]
+    settings_schema: bool,
+}
+
+/// Runs a gateway as a program; the first of `words` is its name.
+pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match run(Flags::parse_from(words)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: Flags) -> Result<()> {
+    if flags.settings_schema {
+        println!("{}", weft_settings::schema::<Settings>());
+        return Ok(());
+    }
+    let settings = settings(flags)?;
+    let format = if settings.log_json { LogFormat::Json } else { LogFormat::Text };
+    weft_telemetry::init_logs(format, &settings.log)?;
+    let recorder = weft_telemetry::recorder()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let done = runtime.block_on(serve(settings, recorder));
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    done
+}
+
+fn settings(flags: Flags) -> Result<Settings> {
+    let mut settings: Settings = weft_settings::load(flags.config.as_deref(), PREFIX, std::env::vars())?;
+    settings.listen = flags.listen.unwrap_or(settings.listen);
+    settings.admin = flags.admin.unwrap_or(settings.admin);
+    settings.registry = flags.registry.or(settings.registry);
+    settings.identity = flags.identity.or(settings.identity);
+    settings.state = flags.state.or(settings.state);
+    settings.log = flags.log.unwrap_or(settings.log);
+    settings.log_json |= flags.log_json;
+    Ok(settings)
+}
+
+async fn serve(settings: Settings, recorder: Recorder) -> Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let text = settings.registry.clone().context(
+        "a gateway needs a registry to find servers: --registry consul://HOST:PORT or static:FILE; \
+         `weft up` needs none",
+    )?;
+    let registry = Registry::open(&text)?;
+    let identity = settings.identity.as_deref().map(|source| Identity::open(source, ServiceId::GATEWAY)).transpose()?;
+    let (watch, following) = registry.watch();
+    let parts = Parts {
+        seal: Seal::open_or_create(&session_key(&settings)?)?,
+        identity,
+        registry: watch,
+        register: registry.register(),
+        recorder: recorder.clone(),
+    };
+    let gateway = start(settings, parts).await?;
+    println!("endpoint  http://{}/mcp", gateway.listen());
+    println!("console   http://{}/", gateway.admin());
+    println!("registry  {}", text.split('?').next().unwrap_or_default());
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            () = tokio::time::sleep(UPKEEP) => recorder.upkeep(),
+        }
+    }
+    gateway.shutdown().await;
+    following.abort();
+    Ok(())
+}
+
+fn session_key(settings: &Settings) -> Result<PathBuf> {
+    if let Some(path) = &settings.session_key {
+        return Ok(path.clone());
+    }
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let usual = || {
+        let base = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
+        base.map(|base| base.join("weft/gateway"))
+    };
+    let state = settings.state.clone().or_else(usual).context("no state directory: give one with --state DIR")?;
+    make(&state).with_context(|| format!("cannot make the state directory {}", state.display()))?;
+    Ok(state.join("session.key"))
+}
+
+fn make(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
