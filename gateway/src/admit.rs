@@ -10,7 +10,7 @@ use std::{
 
 use weft_balance::{Bucket, Limit, Time};
 
-use crate::{authenticate::Caller, authorize::Permit, refusal::Refusal, settings::Limits};
+use crate::{authenticate::Caller, authorize::Permit, refusal::Refusal, settings::Limits, upstream::Place};
 
 /// A caller within its own rate.
 pub(crate) struct Paced {
@@ -26,9 +26,18 @@ impl Paced {
 /// Leave to occupy the gateway; gives the place back when dropped.
 #[derive(Debug)]
 pub(crate) struct Ticket {
+    /// The place at a service with a limit of its own.
+    place: Option<Place>,
     limit: Arc<Limit>,
     origin: Instant,
     began: Instant,
+}
+
+impl Ticket {
+    /// Holds a place at a service too.
+    pub(crate) fn hold(&mut self, place: Option<Place>) {
+        self.place = place;
+    }
 }
 
 impl Drop for Ticket {
@@ -99,7 +108,7 @@ impl Admission {
 
     fn take(&self, limit: &Arc<Limit>) -> Result<Ticket, Refusal> {
         if limit.try_enter() {
-            Ok(Ticket { limit: Arc::clone(limit), origin: self.origin, began: Instant::now() })
+            Ok(Ticket { place: None, limit: Arc::clone(limit), origin: self.origin, began: Instant::now() })
         } else {
             Err(Refusal::Shed(SHED_WAIT))
         }

@@ -9,7 +9,9 @@ use http::{Method, Response};
 use tokio::sync::oneshot;
 use weft_wire::{code, headers, version::Era};
 
+pub(crate) mod load;
 pub(crate) mod own_stream;
+mod place;
 pub(crate) mod pump;
 pub(crate) mod rewrite;
 pub(crate) mod ship;
@@ -35,10 +37,16 @@ pub(crate) async fn forward(
     gateway: &Arc<Gateway>,
     call: Box<Call>,
     target: Target,
-    ticket: Ticket,
+    mut ticket: Ticket,
     record: &mut Record,
 ) -> Result<Response<Body>, Refusal> {
     record.set_route(Arc::clone(&target.service.label), target.label.clone());
+    let place = target.service.enter(gateway.upstreams.origin()).map_err(|()| Refusal::Service {
+        service: target.service.id.to_string(),
+        broken: Broken::Busy,
+        retry: std::time::Duration::from_secs(1),
+    })?;
+    ticket.hold(place);
     match (call.era(), call.session.clone()) {
         (Era::Session, Some(session)) => in_session(gateway, session, call, (target, ticket), record).await,
         _ => stateless(gateway, &call, target, ticket, record).await,
@@ -168,7 +176,7 @@ impl Journey {
                 Ok(Outcome::Message { status, body })
             }
             Err(error) => {
-                landed.load.fail();
+                landed.load.fail(None);
                 tracing::debug!(why = error.why(), "a reply broke off");
                 Err(broken(&self.shipment, Broken::Lost))
             }
@@ -211,7 +219,8 @@ fn rewrite_of(call: &Call, target: &Target) -> Rewrite {
 
 fn shipment(call: &Call, target: Target) -> Shipment {
     let method = call.request().map(|asked| asked.method.clone()).filter(|_| call.era() == Era::Stateless);
-    let hash = call.session.as_ref().map_or_else(|| weft_balance::hash(call.caller.id().as_bytes()), |it| it.hash());
+    let patience = exchange::patience(&call.headers).unwrap_or(target.service.patience).min(target.service.patience);
+    let hash = place::hash_of(call, &target.service.key);
     Shipment {
         outgoing: Outgoing {
             verb: Method::POST,
@@ -223,10 +232,11 @@ fn shipment(call: &Call, target: Target) -> Shipment {
             correlation: call.session.as_ref().map(|session| session.claims.id.clone()),
             client: Arc::clone(&call.headers),
             caller: call.caller.id().to_owned(),
-            remaining: None,
         },
         service: target.service,
         repeatable: target.repeatable,
+        label: target.label,
+        deadline: std::time::Instant::now() + patience,
         pinned: None,
         hash: Some(hash),
         at: At::default(),

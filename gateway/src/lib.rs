@@ -119,14 +119,13 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartErr
     let operators = bind(settings.admin, "administration", "--admin").await?;
     let (listen, admin) = (local(&data, settings.listen), local(&operators, settings.admin));
     let tasks = TaskTracker::new();
-    let connect = Duration::from_secs(settings.timeouts.connect_seconds);
     let idle = Duration::from_secs(settings.timeouts.session_idle_seconds);
     let announced = announcement(&settings, (listen, admin));
     let gateway = Arc::new(Gateway {
         seal: parts.seal,
         anonymous: "local".into(),
         admission: admit::Admission::new(&settings.limits),
-        upstreams: Arc::new(upstream::Upstreams::new(parts.identity, connect)),
+        upstreams: Arc::new(upstream::Upstreams::new(parts.identity, &settings)),
         catalogue: Arc::new(catalogue::Catalogue::new(&settings.name, settings.instructions.clone())),
         sessions: session::Sessions::new(settings.limits.sessions, idle),
         drain: CancellationToken::new(),

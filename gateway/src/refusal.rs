@@ -17,6 +17,10 @@ use crate::{record::Record, reply::Body};
 pub(crate) enum Broken {
     /// No instance is registered or admitted.
     NoInstance,
+    /// Nothing could be sent to it.
+    Unreachable,
+    /// It, or the gateway's limit for it, is at its limit.
+    Busy,
     /// The connection failed, or closed before the answer was whole.
     Lost,
     /// The deadline passed.
@@ -29,6 +33,8 @@ impl Broken {
     const fn reason(self) -> &'static str {
         match self {
             Self::NoInstance => "no instance is available",
+            Self::Unreachable => "it cannot be reached",
+            Self::Busy => "it is at its limit",
             Self::Lost => "the connection to it was lost before it answered",
             Self::Timeout => "it did not answer in time",
             Self::Nonsense => "its answer was not a valid MCP message",
@@ -38,6 +44,8 @@ impl Broken {
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::NoInstance => "no_instance",
+            Self::Unreachable => "upstream_unreachable",
+            Self::Busy => "upstream_busy",
             Self::Lost => "upstream_lost",
             Self::Timeout => "upstream_timeout",
             Self::Nonsense => "upstream_invalid",

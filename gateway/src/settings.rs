@@ -10,6 +10,10 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub mod balance;
+
+pub use balance::{Balance, ServiceSettings, Services};
+
 /// The configuration of one gateway.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -46,6 +50,10 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Which hosts and web origins are accepted.
     pub doors: Doors,
+    /// How calls are spread, repeated and given up.
+    pub balance: Balance,
+    /// What is different for single services, by name.
+    pub services: Services,
     /// How the lists of tools, prompts and resources are kept.
     pub catalogue: CatalogueSettings,
 }
@@ -135,6 +143,8 @@ impl Default for Settings {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             doors: Doors::default(),
+            balance: Balance::default(),
+            services: Services::new(),
             catalogue: CatalogueSettings::default(),
         }
     }
@@ -192,6 +202,8 @@ impl Settings {
                 wrong.push(format!("{key} must be at least 1"));
             }
         }
+        self.balance.check(&mut wrong);
+        balance::check(&self.services, &mut wrong);
         if self.listen == self.admin && self.listen.port() != 0 {
             wrong.push(format!("listen and admin are both {}; give them different ports", self.listen));
         }

@@ -16,17 +16,19 @@ use arc_swap::ArcSwap;
 use http::{HeaderValue, Uri};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use weft_balance::{Budget, Config, Member, MemberState, Outcome, Policy, Pool, Time};
+use weft_balance::{BreakerConfig, Config, Member, MemberState, Pool, Time};
 use weft_identity::Identity;
 use weft_mesh::{ServiceId, Snapshot};
 use weft_telemetry::names;
 
-use crate::admit;
+use crate::{admit, settings::Settings};
 
 pub(crate) mod connection;
 pub(crate) mod exchange;
+mod service;
 
 use connection::Connections;
+pub(crate) use service::{Group, Place, Service};
 
 /// One process of a service.
 #[derive(Debug)]
@@ -38,48 +40,6 @@ pub(crate) struct Instance {
     pub(crate) connections: Arc<Connections>,
 }
 
-/// One kind of MCP server with its instances.
-#[derive(Debug)]
-pub(crate) struct Service {
-    pub(crate) id: ServiceId,
-    pub(crate) label: Arc<str>,
-    pub(crate) budget: Budget,
-    group: ArcSwap<Group>,
-}
-
-/// The instances and the balancer's view of them, changed together.
-#[derive(Debug)]
-pub(crate) struct Group {
-    pub(crate) pool: Pool,
-    pub(crate) instances: Vec<Arc<Instance>>,
-}
-
-impl Service {
-    pub(crate) fn group(&self) -> Arc<Group> {
-        self.group.load_full()
-    }
-
-    /// An instance for something that is no call (a stream of changes): chosen like for a call, but not counted as one.
-    pub(crate) fn any(&self, now: Time) -> Option<Arc<Instance>> {
-        let group = self.group();
-        let pick = group.pool.pick(now, fastrand::u64(..), None, &[]).ok()?;
-        // Begun and given up at once: the right to probe, if this was it, goes back.
-        group.pool.begin(&pick, now);
-        group.pool.finish(&pick, now, Outcome::Cancelled);
-        group.instances.get(pick.index).cloned()
-    }
-
-    /// True when some instance keeps sessions of the session era.
-    pub(crate) fn has_sessions(&self) -> bool {
-        self.group.load().instances.iter().any(|instance| instance.info.sessions)
-    }
-
-    /// True when some instance can be tried.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.group.load().instances.iter().any(|instance| instance.info.healthy)
-    }
-}
-
 /// All services.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
@@ -88,19 +48,29 @@ pub(crate) struct Upstreams {
     stale: AtomicBool,
     identity: Option<Identity>,
     connect: Duration,
+    settings: Settings,
+    /// Differs between gateways, so that they do not probe in step.
+    seed: u64,
     changed: watch::Sender<u64>,
 }
 
 impl Upstreams {
-    pub(crate) fn new(identity: Option<Identity>, connect: Duration) -> Self {
+    pub(crate) fn new(identity: Option<Identity>, settings: &Settings) -> Self {
         Self {
             origin: Instant::now(),
             services: ArcSwap::default(),
             stale: AtomicBool::new(false),
             identity,
-            connect,
+            connect: Duration::from_secs(settings.timeouts.connect_seconds),
+            settings: settings.clone(),
+            seed: fastrand::u64(..),
             changed: watch::Sender::new(0),
         }
+    }
+
+    /// When time began for the balancer.
+    pub(crate) const fn origin(&self) -> Instant {
+        self.origin
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -146,7 +116,7 @@ impl Upstreams {
 
     fn sweep(&self) {
         for service in self.services.load().values() {
-            for instance in &service.group.load().instances {
+            for instance in &service.group().instances {
                 instance.connections.sweep();
             }
         }
@@ -159,18 +129,13 @@ impl Upstreams {
         let services_of = snapshot.services.iter().filter(|(id, _)| id.as_ref() != ServiceId::GATEWAY);
         for (id, instances) in services_of {
             let known = before.get(id);
-            let group = self.group(instances, known.map(|service| service.group()).as_deref());
+            let group = self.group(id, instances, known.map(|service| service.group()).as_deref());
             publish(id, &group);
             let service = if let Some(service) = known {
-                service.group.store(Arc::new(group));
+                service.set_group(group);
                 Arc::clone(service)
             } else {
-                Arc::new(Service {
-                    id: id.clone(),
-                    label: Arc::from(id.as_ref()),
-                    budget: Budget::new(RETRY_RATIO, RETRY_FLOOR, self.now()),
-                    group: ArcSwap::from_pointee(group),
-                })
+                Arc::new(Service::new(id, &self.settings, group, self.now()))
             };
             services.insert(id.clone(), service);
         }
@@ -178,13 +143,13 @@ impl Upstreams {
             let empty =
                 Group { pool: Pool::build(&Config::default(), Vec::new(), None, self.now()), instances: Vec::new() };
             publish(id, &empty);
-            gone.group.store(Arc::new(empty));
+            gone.set_group(empty);
         }
         self.services.store(Arc::new(services));
         self.changed.send_modify(|revision| *revision += 1);
     }
 
-    fn group(&self, infos: &[weft_mesh::Instance], before: Option<&Group>) -> Group {
+    fn group(&self, id: &ServiceId, infos: &[weft_mesh::Instance], before: Option<&Group>) -> Group {
         let known = |info: &weft_mesh::Instance| {
             before?.instances.iter().find(|instance| {
                 instance.info.id == info.id
@@ -213,9 +178,31 @@ impl Upstreams {
                 healthy: info.healthy,
             })
             .collect();
-        let config = Config { policy: policy(infos), ..Config::default() };
+        let config = self.config(id, infos);
         let pool = Pool::build(&config, members, before.map(|group| &group.pool), self.now());
         Group { pool, instances }
+    }
+
+    /// The policy of the settings, else the one that the service asks for.
+    fn config(&self, id: &ServiceId, infos: &[weft_mesh::Instance]) -> Config {
+        let balance = &self.settings.balance;
+        let own = self.settings.services.get(id.as_ref()).and_then(|own| own.policy.as_deref());
+        let asked = || infos.iter().find_map(|info| info.policy.as_deref());
+        let breaker = BreakerConfig {
+            consecutive: balance.failures_in_a_row,
+            ratio: balance.failure_ratio,
+            first: Duration::from_millis(balance.block_millis),
+            longest: Duration::from_secs(balance.block_longest_seconds.max(1)),
+            ..BreakerConfig::default()
+        };
+        Config {
+            policy: own.or_else(asked).and_then(|text| text.parse().ok()).unwrap_or_default(),
+            breaker,
+            slow_start: Duration::from_secs(balance.slow_start_seconds),
+            zone: self.settings.zone.clone(),
+            seed: self.seed,
+            ..Config::default()
+        }
     }
 
     /// Every instance with its state, for the status page.
@@ -232,19 +219,6 @@ impl Upstreams {
 
 /// Between two looks for idle connections that servers have closed.
 const SWEEP: Duration = Duration::from_secs(10);
-/// Retries may add this share to the calls of a service …
-const RETRY_RATIO: f64 = 0.2;
-/// … and this many per second when there are few calls.
-const RETRY_FLOOR: f64 = 10.0;
-
-fn policy(infos: &[weft_mesh::Instance]) -> Policy {
-    match infos.iter().find_map(|info| info.policy.as_deref()) {
-        Some("round_robin") => Policy::RoundRobin,
-        Some("consistent_hash") => Policy::ConsistentHash,
-        _ => Policy::LeastConnections,
-    }
-}
-
 fn publish(id: &ServiceId, group: &Group) {
     let healthy = group.instances.iter().filter(|instance| instance.info.healthy).count();
     let counts = [("healthy", healthy), ("unhealthy", group.instances.len() - healthy)];

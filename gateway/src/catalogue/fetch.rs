@@ -170,6 +170,5 @@ pub(crate) fn question(method: &str, params: &str) -> Outgoing {
         correlation: None,
         client: Arc::new(HeaderMap::new()),
         caller: "weft-gateway".into(),
-        remaining: None,
     }
 }

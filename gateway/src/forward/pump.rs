@@ -9,7 +9,7 @@ use http::Method;
 use tokio_util::sync::CancellationToken;
 use weft_wire::{envelope::Id, headers, reply};
 
-use super::{rewrite::Rewrite, ship::Load};
+use super::{load::Load, rewrite::Rewrite};
 use crate::{
     Gateway,
     record::{Late, outcome_of},
@@ -92,7 +92,7 @@ impl Pump {
                 None => break,
             }
         }
-        load.fail();
+        load.fail(None);
         let refusal = Refusal::Service {
             service: self.service.id.to_string(),
             broken: Broken::Lost,

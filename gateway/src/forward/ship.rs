@@ -2,22 +2,26 @@
 //!
 //! Safe means: nothing of the request left the gateway, or the tool's own annotations (or the method) say that repeating
 //! does no harm. Paid for means: the service's retry budget has room. A tool that fails is not an instance that fails.
+//! A repeated request keeps its JSON-RPC id: it goes to another instance or over a new session, where the id is new, and a
+//! cancellation that names it must still find it.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use http::StatusCode;
-use weft_balance::{NoInstance, Outcome, Pick};
+use weft_balance::{NoInstance, Pick};
 use weft_telemetry::names;
 
+use super::load::Load;
 use crate::{
     Gateway,
     refusal::{Broken, Refusal},
     session::link::Link,
     upstream::{
-        Group, Instance, Service, Upstreams,
+        Group, Instance, Service,
         connection::SendError,
         exchange::{self, Answer, Outgoing},
     },
@@ -29,6 +33,10 @@ pub(crate) struct Shipment {
     pub(crate) outgoing: Outgoing,
     /// True when a lost answer may be asked for again.
     pub(crate) repeatable: bool,
+    /// The tool or prompt, when it is known to exist: slow calls are told from usual ones by it.
+    pub(crate) label: Option<Arc<str>>,
+    /// When the call is over, whatever has happened.
+    pub(crate) deadline: Instant,
     /// The only instance that can take it.
     pub(crate) pinned: Option<Arc<Link>>,
     /// What places it where the policy is consistent hashing.
@@ -45,48 +53,7 @@ pub(crate) struct Landed {
     pub(crate) answer: Answer,
     pub(crate) load: Load,
     pub(crate) instance: Arc<Instance>,
-}
-
-/// A call in flight at an instance, told to the balancer when it ends.
-pub(crate) struct Load {
-    upstreams: Arc<Upstreams>,
-    group: Arc<Group>,
-    pick: Pick,
-    began: Instant,
-    /// Set when the head of the answer came: from then on the call counts by its bytes, not its latency.
-    latency: Option<Duration>,
-    failed: bool,
-}
-
-impl Load {
-    fn begin(upstreams: &Arc<Upstreams>, group: &Arc<Group>, pick: Pick) -> Self {
-        group.pool.begin(&pick, upstreams.now());
-        Self {
-            upstreams: Arc::clone(upstreams),
-            group: Arc::clone(group),
-            pick,
-            began: Instant::now(),
-            latency: None,
-            failed: false,
-        }
-    }
-
-    /// The answer, or the stream behind it, broke off.
-    pub(crate) fn fail(&mut self) {
-        self.failed = true;
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        let latency = self.latency.unwrap_or_else(|| self.began.elapsed());
-        let outcome = match (self.failed, self.latency) {
-            (true, _) => Outcome::Failure { latency, retry_after: None },
-            (false, Some(_)) => Outcome::Success { latency },
-            (false, None) => Outcome::Cancelled,
-        };
-        self.group.pool.finish(&self.pick, self.upstreams.now(), outcome);
-    }
+    pub(crate) deadline: Instant,
 }
 
 /// A call that got no answer.
@@ -105,53 +72,128 @@ impl From<Failed> for Refusal {
 /// Attempts at one call, the first included.
 const ATTEMPTS: usize = 3;
 
+/// One attempt that got no answer.
+struct Miss {
+    broken: Broken,
+    /// It may be tried elsewhere.
+    again: bool,
+    unsent: bool,
+    retry_after: Option<Duration>,
+}
+
 /// Sends a call, and again where allowed, until an answer begins or there is a reason to stop.
 pub(crate) async fn ship(gateway: &Arc<Gateway>, shipment: &Shipment) -> Result<Landed, Failed> {
-    let deadline = Instant::now() + Duration::from_secs(gateway.settings.timeouts.call_seconds);
+    let service = &shipment.service;
     let mut tried = Vec::new();
-    shipment.service.budget.deposit(gateway.upstreams.now());
+    service.budget.deposit(gateway.upstreams.now());
     loop {
-        let group = shipment.service.group();
-        let pick = pick(gateway, shipment, &group, &tried)?;
-        let index = pick.index;
-        let mut load = Load::begin(&gateway.upstreams, &group, pick);
-        let instance = Arc::clone(&group.instances[index]);
-        shipment.at.store(Some(Arc::clone(&instance)));
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        let mut outgoing = shipment.outgoing.clone();
-        outgoing.remaining = Some(remaining);
-        let sent = tokio::time::timeout(remaining, exchange::exchange(&instance, &outgoing)).await;
-        let (broken, again, unsent) = match sent {
-            Ok(Ok(answer)) => match judge(&answer) {
-                None => {
-                    attempt(shipment, "ok");
-                    load.latency = Some(load.began.elapsed());
-                    return Ok(Landed { answer, load, instance });
-                }
-                Some(broken) => (broken, shipment.repeatable, false),
-            },
-            Ok(Err(error)) => {
-                let unsent = matches!(error, SendError::NotSent(_));
-                tracing::debug!(service = %shipment.service.id, instance = instance.info.id, why = error.why(), unsent, "attempt failed");
-                (Broken::Lost, unsent || shipment.repeatable, unsent)
-            }
-            Err(_) => (Broken::Timeout, false, false),
+        // Indexes are of one group, and the set may have changed since the last attempt.
+        let group = service.group();
+        let avoid = places(&group, &tried);
+        let pick = pick(gateway, shipment, &group, &avoid)?;
+        tried.push(name_of(&group, pick));
+        let missed = match hedged(gateway, shipment, &group, pick, &mut tried).await {
+            Ok(landed) => return Ok(landed),
+            Err(missed) => missed,
         };
-        load.fail();
-        drop(load);
-        attempt(shipment, broken.label());
-        tried.push(index);
-        let budget = &shipment.service.budget;
-        let allowed = again && shipment.pinned.is_none() && tried.len() < ATTEMPTS;
-        if !allowed || !budget.try_withdraw(gateway.upstreams.now()) {
-            let refusal = refuse(shipment, broken, Duration::from_secs(1));
-            return Err(Failed { refusal, unsent });
+        let allowed = missed.again && shipment.pinned.is_none() && tried.len() < ATTEMPTS;
+        if !allowed || !service.budget.try_withdraw(gateway.upstreams.now()) {
+            let retry = missed.retry_after.unwrap_or(Duration::from_secs(1));
+            return Err(Failed { refusal: refuse(shipment, missed.broken, retry), unsent: missed.unsent });
         }
-        metrics::counter!(names::GATEWAY_RETRIES.name, "service" => Arc::clone(&shipment.service.label)).increment(1);
+        metrics::counter!(names::GATEWAY_RETRIES.name, "service" => Arc::clone(&service.label)).increment(1);
     }
 }
 
-fn pick(gateway: &Gateway, shipment: &Shipment, group: &Group, tried: &[usize]) -> Result<Pick, Failed> {
+/// One attempt, and a second one beside it at another instance when the first takes longer than most calls of its tool: the
+/// first answer counts (Dean and Barroso, "The Tail at Scale", 2013).
+async fn hedged(
+    gateway: &Arc<Gateway>,
+    shipment: &Shipment,
+    group: &Arc<Group>,
+    pick: Pick,
+    tried: &mut Vec<String>,
+) -> Result<Landed, Miss> {
+    let service = &shipment.service;
+    let tool = shipment.label.as_ref().filter(|_| shipment.repeatable && shipment.pinned.is_none());
+    let mut first = pin!(attempt(gateway, shipment, group, pick));
+    let Some(delay) = tool.and_then(|tool| service.hedge_after(tool)) else { return first.await };
+    tokio::select! {
+        biased;
+        done = &mut first => return done,
+        () = tokio::time::sleep(delay) => {}
+    }
+    let other = group.pool.pick(gateway.upstreams.now(), fastrand::u64(..), shipment.hash, &places(group, tried));
+    let Ok(other) = other else { return first.await };
+    if !service.budget.try_withdraw(gateway.upstreams.now()) {
+        group.pool.begin(&other, gateway.upstreams.now());
+        group.pool.finish(&other, gateway.upstreams.now(), weft_balance::Outcome::Cancelled);
+        return first.await;
+    }
+    tried.push(name_of(group, other));
+    metrics::counter!(names::GATEWAY_HEDGES.name, "service" => Arc::clone(&service.label)).increment(1);
+    // In a box of its own: few calls need it, and all would carry its room.
+    let mut second = Box::pin(attempt(gateway, shipment, group, other));
+    // An attempt that missed leaves the other one to decide.
+    tokio::select! {
+        done = &mut first => if done.is_ok() { done } else { second.await },
+        done = &mut second => if done.is_ok() { done } else { first.await },
+    }
+}
+
+/// One attempt at one instance.
+async fn attempt(gateway: &Arc<Gateway>, shipment: &Shipment, group: &Arc<Group>, pick: Pick) -> Result<Landed, Miss> {
+    let service = &shipment.service;
+    let instance = Arc::clone(&group.instances[pick.index]);
+    let mut load = Load::begin(&gateway.upstreams, group, pick);
+    shipment.at.store(Some(Arc::clone(&instance)));
+    let remaining = shipment.deadline.saturating_duration_since(Instant::now());
+    let exchanging = exchange::exchange_within(&instance, &shipment.outgoing, remaining);
+    let sent = tokio::time::timeout(remaining, exchanging).await;
+    let missed = match sent {
+        Ok(Ok(answer)) => match judge(&answer, shipment.repeatable) {
+            None => {
+                count(service, "ok");
+                let latency = load.landed();
+                if let Some(tool) = &shipment.label {
+                    service.observe(tool, latency);
+                }
+                shipment.at.store(Some(Arc::clone(&instance)));
+                return Ok(Landed { answer, load, instance, deadline: shipment.deadline });
+            }
+            Some(missed) => missed,
+        },
+        Ok(Err(error)) => {
+            let unsent = matches!(error, SendError::NotSent(_));
+            tracing::debug!(service = %service.id, instance = instance.info.id, why = error.why(), unsent, "attempt failed");
+            let broken = if unsent { Broken::Unreachable } else { Broken::Lost };
+            Miss { broken, again: unsent || shipment.repeatable, unsent, retry_after: None }
+        }
+        Err(_) => Miss { broken: Broken::Timeout, again: false, unsent: false, retry_after: None },
+    };
+    load.fail(missed.retry_after);
+    count(service, missed.broken.label());
+    Err(missed)
+}
+
+/// What is wrong with an answer as an answer of an instance; JSON of any other status is the server's own word.
+fn judge(answer: &Answer, repeatable: bool) -> Option<Miss> {
+    let status = answer.status();
+    let retry_after = answer.retry_after();
+    let miss = |broken, again, unsent| Some(Miss { broken, again, unsent, retry_after });
+    match status {
+        // Declined before anything was done (RFC 6585, 4): whoever is less busy may be asked.
+        StatusCode::TOO_MANY_REQUESTS => miss(Broken::Busy, true, true),
+        StatusCode::SERVICE_UNAVAILABLE => miss(Broken::Busy, repeatable, false),
+        _ if status.is_server_error() => miss(Broken::Nonsense, repeatable, false),
+        _ => match answer {
+            Answer::Bare { status: StatusCode::OK, .. } => miss(Broken::Nonsense, repeatable, false),
+            _ => None,
+        },
+    }
+}
+
+fn pick(gateway: &Gateway, shipment: &Shipment, group: &Group, avoid: &[usize]) -> Result<Pick, Failed> {
     let refuse = |broken, retry| Failed { refusal: refuse(shipment, broken, retry), unsent: true };
     if let Some(link) = &shipment.pinned {
         let index = group.instances.iter().position(|instance| {
@@ -161,31 +203,34 @@ fn pick(gateway: &Gateway, shipment: &Shipment, group: &Group, tried: &[usize]) 
             .map(|index| Pick { index, probe: false })
             .ok_or_else(|| refuse(Broken::Lost, Duration::from_secs(1)));
     }
-    group.pool.pick(gateway.upstreams.now(), fastrand::u64(..), shipment.hash, tried).map_err(|none| match none {
+    group.pool.pick(gateway.upstreams.now(), fastrand::u64(..), shipment.hash, avoid).map_err(|none| match none {
         NoInstance::AllBlocked { retry_in } => refuse(Broken::NoInstance, retry_in),
         NoInstance::Empty => refuse(Broken::NoInstance, Duration::from_secs(5)),
-        NoInstance::AllTried => refuse(Broken::Lost, Duration::from_secs(1)),
+        NoInstance::AllTried => refuse(Broken::Unreachable, Duration::from_secs(1)),
     })
 }
 
-/// What is wrong with an answer as an answer of an instance; JSON of any status is the server's own word.
-fn judge(answer: &Answer) -> Option<Broken> {
-    match answer {
-        Answer::Json { status, .. } | Answer::Long { status, .. } if status.is_server_error() => Some(Broken::Nonsense),
-        Answer::Bare { status } if status.is_server_error() => Some(Broken::Nonsense),
-        Answer::Bare { status: StatusCode::OK } => Some(Broken::Nonsense),
-        _ => None,
+fn name_of(group: &Group, pick: Pick) -> String {
+    group.instances[pick.index].info.id.clone()
+}
+
+/// Where the instances of these names stand in this group.
+fn places(group: &Group, names: &[String]) -> Vec<usize> {
+    if names.is_empty() {
+        return Vec::new();
     }
+    let tried = |(index, instance): (usize, &Arc<Instance>)| names.contains(&instance.info.id).then_some(index);
+    group.instances.iter().enumerate().filter_map(tried).collect()
 }
 
 fn refuse(shipment: &Shipment, broken: Broken, retry: Duration) -> Refusal {
     Refusal::Service { service: shipment.service.id.to_string(), broken, retry }
 }
 
-fn attempt(shipment: &Shipment, outcome: &'static str) {
+fn count(service: &Service, outcome: &'static str) {
     metrics::counter!(
         names::GATEWAY_ATTEMPTS.name,
-        "service" => Arc::clone(&shipment.service.label), "outcome" => outcome
+        "service" => Arc::clone(&service.label), "outcome" => outcome
     )
     .increment(1);
 }

@@ -23,10 +23,7 @@ use super::{Body, events, json};
 use crate::{
     Gateway,
     call::Call,
-    forward::{
-        rewrite::Rewrite,
-        ship::{Landed, Load},
-    },
+    forward::{load::Load, rewrite::Rewrite, ship::Landed},
     record::{Late, Record, outcome_of},
     refusal::{Broken, Refusal},
     session::ring::{RETRY_MS, Reader},
@@ -47,7 +44,7 @@ pub(crate) fn relay(
     rewrite: Rewrite,
     record: &mut Record,
 ) -> Result<Response<Body>, Refusal> {
-    let Landed { answer, load, instance } = landed;
+    let Landed { answer, load, instance, deadline } = landed;
     let broken =
         |broken| Refusal::Service { service: instance.info.service.to_string(), broken, retry: Duration::from_secs(1) };
     match answer {
@@ -67,7 +64,6 @@ pub(crate) fn relay(
             if listening {
                 record.keep_quiet();
             }
-            let patience = Duration::from_secs(gateway.settings.timeouts.call_seconds);
             Ok(events(Body::stream(StreamBody::new(stream::unfold(
                 Some(Relay {
                     events: Events::new(body, limits.event_bytes),
@@ -77,14 +73,14 @@ pub(crate) fn relay(
                     id: asked.id.clone(),
                     method: asked.method.clone(),
                     service: instance.info.service.to_string(),
-                    until: (!listening).then(|| Instant::now() + patience),
+                    until: (!listening).then(|| Instant::from_std(deadline)),
                     drain: listening.then(|| gateway.drain.clone()),
                 }),
                 |relay| async move { relay?.next().await },
             )))))
         }
-        Answer::Bare { status: StatusCode::ACCEPTED } => Ok(super::accepted()),
-        Answer::Bare { status } => {
+        Answer::Bare { status: StatusCode::ACCEPTED, .. } => Ok(super::accepted()),
+        Answer::Bare { status, .. } => {
             tracing::warn!(service = %instance.info.service, status = status.as_u16(), "answer without a message");
             Err(broken(Broken::Nonsense))
         }
@@ -114,7 +110,7 @@ fn long(body: ReplyBody, load: Load, late: Late) -> Response<Body> {
                 Some((Ok::<_, std::io::Error>(Frame::data(data)), Some(state)))
             }
             Some(Err(error)) => {
-                state.load.fail();
+                state.load.fail(None);
                 state.late.set(Broken::Lost.label());
                 // The client's own JSON parser is told the truth: the message is cut.
                 Some((Err(std::io::Error::other(error)), None))
@@ -191,7 +187,7 @@ impl Relay {
 
     /// The last message, made up.
     fn give_up(mut self, broken: Broken) -> Step {
-        self.load.fail();
+        self.load.fail(None);
         self.late.set(broken.label());
         let refusal = Refusal::Service { service: self.service, broken, retry: Duration::from_secs(1) };
         (Ok(frame(&refusal.to_message(Era::Stateless, Some(&self.id), &self.method))), None)

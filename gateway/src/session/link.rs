@@ -136,12 +136,14 @@ pub(crate) async fn open(
         service: Arc::clone(service),
         outgoing: outgoing(session, body, None),
         repeatable: true,
+        label: None,
+        deadline: std::time::Instant::now() + service.patience,
         pinned: None,
         hash: Some(session.hash()),
         at: Arc::default(),
     };
     let landed = ship(gateway, &shipment).await?;
-    let answer_headers = landed.answer.headers().cloned().unwrap_or_default();
+    let answer_headers = landed.answer.headers().clone();
     let instance = Arc::clone(&landed.instance);
     let (status, message) =
         exchange::response(landed.answer, gateway.settings.limits.reply_bytes).await.map_err(|_| lost(service))?;
@@ -179,7 +181,6 @@ pub(crate) fn outgoing(session: &Session, body: Bytes, link: Option<&Arc<Link>>)
         correlation: Some(session.claims.id.clone()),
         client: Arc::new(HeaderMap::new()),
         caller: session.claims.caller.clone(),
-        remaining: None,
     }
 }
 

@@ -140,7 +140,8 @@ impl Connections {
         loop {
             let (mut line, reused) = match self.take() {
                 Some(line) => (line, true),
-                None => (self.dial().await?, false),
+                // Rare, and large: a handshake needs more room than everything else in a call.
+                None => (Box::pin(self.dial()).await?, false),
             };
             match line.ask(request).await {
                 Ok(response) => {

@@ -19,6 +19,14 @@ use super::{
 /// Headers of the client that a server may see, besides `Mcp-Param-*`.
 const PASSED: [&str; 4] = ["traceparent", "tracestate", "baggage", headers::LAST_EVENT_ID];
 
+/// What a call may still take, in milliseconds: from a client that is less patient than the gateway, and to our servers.
+pub(crate) const DEADLINE: &str = "weft-deadline-ms";
+
+/// How long a client is patient, where it says so.
+pub(crate) fn patience(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(DEADLINE)?.to_str().ok()?.parse().ok().map(Duration::from_millis)
+}
+
 /// What to send, apart from the instance.
 #[derive(Debug, Clone)]
 pub(crate) struct Outgoing {
@@ -36,12 +44,11 @@ pub(crate) struct Outgoing {
     pub(crate) client: Arc<HeaderMap>,
     /// The caller's id, told to servers that proved to be ours.
     pub(crate) caller: String,
-    pub(crate) remaining: Option<Duration>,
 }
 
 impl Outgoing {
-    /// The request for `instance`.
-    pub(crate) fn request(&self, instance: &Instance) -> Request<Full<Bytes>> {
+    /// The request for `instance`; `remaining` is what the call may still take.
+    fn request(&self, instance: &Instance, remaining: Option<Duration>) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.verb.clone();
         *request.uri_mut() = instance.path.clone();
@@ -72,9 +79,9 @@ impl Outgoing {
             if let (None, Some(correlation)) = (&self.session, &self.correlation) {
                 set(out, HeaderName::from_static(headers::SESSION_ID), correlation);
             }
-            if let Some(remaining) = self.remaining {
+            if let Some(remaining) = remaining {
                 let millis = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
-                out.insert("weft-deadline-ms", HeaderValue::from(millis));
+                out.insert(DEADLINE, HeaderValue::from(millis));
             }
         }
         request
@@ -97,20 +104,28 @@ pub(crate) enum Answer {
     /// A stream of events.
     Events { headers: HeaderMap, body: ReplyBody },
     /// No message: 202 to a notification, or a status without JSON.
-    Bare { status: StatusCode },
+    Bare { status: StatusCode, headers: HeaderMap },
 }
 
 impl Answer {
-    pub(crate) const fn headers(&self) -> Option<&HeaderMap> {
+    pub(crate) const fn headers(&self) -> &HeaderMap {
         match self {
-            Self::Json { headers, .. } | Self::Long { headers, .. } | Self::Events { headers, .. } => Some(headers),
-            Self::Bare { .. } => None,
+            Self::Json { headers, .. }
+            | Self::Long { headers, .. }
+            | Self::Events { headers, .. }
+            | Self::Bare { headers, .. } => headers,
         }
+    }
+
+    /// How long the server asks to be left alone: seconds only, a date would need clocks that agree (RFC 9110, 10.2.3).
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let text = self.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+        text.trim().parse().ok().map(Duration::from_secs)
     }
 
     pub(crate) const fn status(&self) -> StatusCode {
         match self {
-            Self::Json { status, .. } | Self::Long { status, .. } | Self::Bare { status } => *status,
+            Self::Json { status, .. } | Self::Long { status, .. } | Self::Bare { status, .. } => *status,
             Self::Events { .. } => StatusCode::OK,
         }
     }
@@ -122,7 +137,17 @@ const WHOLE: u64 = 256 << 10;
 
 /// Sends to one instance and reads enough of the answer to know its kind.
 pub(crate) async fn exchange(instance: &Instance, outgoing: &Outgoing) -> Result<Answer, SendError> {
-    let response = instance.connections.send(outgoing.request(instance)).await?;
+    let response = instance.connections.send(outgoing.request(instance, None)).await?;
+    sort(response).await
+}
+
+/// Like [`exchange`], and tells one of our servers how long the call may still take.
+pub(crate) async fn exchange_within(
+    instance: &Instance,
+    outgoing: &Outgoing,
+    remaining: Duration,
+) -> Result<Answer, SendError> {
+    let response = instance.connections.send(outgoing.request(instance, Some(remaining))).await?;
     sort(response).await
 }
 
@@ -140,7 +165,7 @@ async fn sort(response: Response<ReplyBody>) -> Result<Answer, SendError> {
         _ => {
             // Read to the end, so that the connection can be used again; a long page of text is not worth that.
             let _ = whole(&mut body, 64 << 10).await;
-            Ok(Answer::Bare { status: parts.status })
+            Ok(Answer::Bare { status: parts.status, headers: parts.headers })
         }
     }
 }
@@ -184,7 +209,7 @@ pub(crate) async fn response(answer: Answer, limit: usize) -> Result<(StatusCode
             }
             Err(SendError::Lost("the stream ended before the answer".into()))
         }
-        Answer::Bare { status } => Err(SendError::Lost(format!("status {} without a message", status.as_u16()))),
+        Answer::Bare { status, .. } => Err(SendError::Lost(format!("status {} without a message", status.as_u16()))),
     }
 }
 

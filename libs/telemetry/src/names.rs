@@ -53,6 +53,8 @@ metrics! {
         "Tries at instances; more than the calls where retries happened.";
     GATEWAY_RETRIES = "weft_gateway_retries_total", Counter, "", ["service"],
         "Attempts beyond the first.";
+    GATEWAY_HEDGES = "weft_gateway_hedges_total", Counter, "", ["service"],
+        "Second attempts beside a slow first one.";
     GATEWAY_IN_FLIGHT = "weft_gateway_in_flight", Gauge, "", [],
         "Calls that hold a ticket now.";
     GATEWAY_STREAMS = "weft_gateway_streams", Gauge, "", [],

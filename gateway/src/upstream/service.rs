@@ -1,0 +1,142 @@
+//! One kind of MCP server: its instances, what may be spent on it, and what is known of its calls.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use weft_balance::{Budget, Latencies, Limit, Outcome, Pool, Time};
+use weft_mesh::ServiceId;
+
+use super::Instance;
+use crate::{
+    admit,
+    settings::{Settings, balance::Key},
+};
+
+/// One kind of MCP server with its instances.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) id: ServiceId,
+    pub(crate) label: Arc<str>,
+    pub(crate) budget: Budget,
+    pub(crate) key: Key,
+    /// One call, from its first attempt to the last byte.
+    pub(crate) patience: Duration,
+    hedge: Option<Hedge>,
+    limit: Option<Limit>,
+    latencies: papaya::HashMap<Arc<str>, Arc<Latencies>>,
+    group: ArcSwap<Group>,
+}
+
+/// The instances and the balancer's view of them, changed together.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) pool: Pool,
+    pub(crate) instances: Vec<Arc<Instance>>,
+}
+
+/// When a second attempt is worth it.
+#[derive(Debug)]
+struct Hedge {
+    quantile: f64,
+    least: Duration,
+}
+
+/// A place at a service with a limit of its own; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    service: Arc<Service>,
+    origin: Instant,
+    began: Instant,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(limit) = &self.service.limit {
+            limit.leave(admit::now(self.origin), self.began.elapsed(), true);
+        }
+    }
+}
+
+impl Service {
+    pub(super) fn new(id: &ServiceId, settings: &Settings, group: Group, now: Time) -> Self {
+        let (balance, own) = (&settings.balance, settings.services.get(id.as_ref()).cloned().unwrap_or_default());
+        let limit = own.concurrency.map(|most| match own.adaptive {
+            true => Limit::adaptive(most.min(20), 1, most),
+            false => Limit::fixed(most),
+        });
+        let hedge =
+            Hedge { quantile: balance.hedge_quantile, least: Duration::from_millis(balance.hedge_after_millis) };
+        Self {
+            id: id.clone(),
+            label: Arc::from(id.as_ref()),
+            budget: Budget::new(balance.retry_ratio, balance.retry_floor, now),
+            key: own.key.and_then(|text| text.parse().ok()).unwrap_or_default(),
+            patience: Duration::from_secs(own.call_seconds.unwrap_or(settings.timeouts.call_seconds)),
+            hedge: own.hedge.unwrap_or(balance.hedge).then_some(hedge),
+            limit,
+            latencies: papaya::HashMap::new(),
+            group: ArcSwap::from_pointee(group),
+        }
+    }
+
+    pub(crate) fn group(&self) -> Arc<Group> {
+        self.group.load_full()
+    }
+
+    pub(super) fn set_group(&self, group: Group) {
+        self.group.store(Arc::new(group));
+    }
+
+    /// An instance for something that is no call (a stream of changes): chosen like for a call, but not counted as one.
+    pub(crate) fn any(&self, now: Time) -> Option<Arc<Instance>> {
+        let group = self.group();
+        let pick = group.pool.pick(now, fastrand::u64(..), None, &[]).ok()?;
+        // Begun and given up at once: the right to probe, if this was it, goes back.
+        group.pool.begin(&pick, now);
+        group.pool.finish(&pick, now, Outcome::Cancelled);
+        group.instances.get(pick.index).cloned()
+    }
+
+    /// True when some instance keeps sessions of the session era.
+    pub(crate) fn has_sessions(&self) -> bool {
+        self.group.load().instances.iter().any(|instance| instance.info.sessions)
+    }
+
+    /// True when some instance can be tried.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.group.load().instances.iter().any(|instance| instance.info.healthy)
+    }
+
+    /// Takes a place where the service has a limit of its own; `Err` when all are taken.
+    pub(crate) fn enter(self: &Arc<Self>, origin: Instant) -> Result<Option<Place>, ()> {
+        match &self.limit {
+            None => Ok(None),
+            Some(limit) if limit.try_enter() => {
+                Ok(Some(Place { service: Arc::clone(self), origin, began: Instant::now() }))
+            }
+            Some(_) => Err(()),
+        }
+    }
+
+    /// Remembers how long a call of `tool` took.
+    pub(crate) fn observe(&self, tool: &Arc<str>, latency: Duration) {
+        let all = self.latencies.pin();
+        match all.get(tool) {
+            Some(known) => known.observe(latency),
+            None => all.get_or_insert_with(Arc::clone(tool), Arc::default).observe(latency),
+        }
+    }
+
+    /// After how long a second attempt at `tool` is worth it; never while too little is known, or with nobody else to ask.
+    pub(crate) fn hedge_after(&self, tool: &Arc<str>) -> Option<Duration> {
+        let hedge = self.hedge.as_ref()?;
+        if self.group.load().instances.len() < 2 {
+            return None;
+        }
+        let usual = self.latencies.pin().get(tool)?.quantile(hedge.quantile)?;
+        Some(usual.max(hedge.least))
+    }
+}
