@@ -172,7 +172,7 @@ impl Journey {
                     return Err(broken(&self.shipment, Broken::Nonsense));
                 }
                 self.late.set(crate::record::outcome_of(&verdict));
-                let body = self.rewrite.message(&body, false).map_or(body, Into::into);
+                let body = self.rewrite.message(&body, None).map_or(body, Into::into);
                 Ok(Outcome::Message { status, body })
             }
             Err(error) => {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Response;
-use weft_mesh::ServiceId;
 use weft_wire::{envelope::Id, splice::splice, version::Era};
 
 use crate::{
@@ -77,7 +76,7 @@ async fn notify(gateway: &Arc<Gateway>, session: &Arc<Session>, call: &Call, met
     }
 }
 
-/// The client's answer goes to the server that asked.
+/// The client's answer goes to the session of the instance that asked, whichever replica passed the question on.
 async fn answer(
     gateway: &Arc<Gateway>,
     session: &Arc<Session>,
@@ -85,19 +84,21 @@ async fn answer(
     id: &Id<'static>,
     span: &std::ops::Range<usize>,
 ) {
-    let (service, body): (ServiceId, Bytes) = match &call.surface {
-        Surface::Service(service) => (service.clone(), call.body.clone()),
-        Surface::Aggregate => {
-            let Some((service, raw)) = unmark(id) else { return };
-            let Ok(service) = service.parse() else { return };
-            (service, splice(&call.body, &[(span.clone(), raw.as_str())]).into())
-        }
+    let Some(question) = unmark(&gateway.seal, &session.claims.id, id) else {
+        tracing::debug!("an answer came to a question that was not asked in this session");
+        return;
     };
-    let link = session.links.lock().await.get(&service).cloned();
-    match link {
-        Some(link) => send(gateway, session, link, body).await,
-        None => tracing::debug!(service = %service, "an answer came for a server that has no session any more"),
-    }
+    let service = gateway.upstreams.get(&question.service);
+    let group = service.map(|service| service.group());
+    let asked = |instance: &&Arc<Instance>| instance.info.id == question.instance;
+    let Some(instance) = group.as_ref().and_then(|group| group.instances.iter().find(asked)) else {
+        tracing::debug!(service = %question.service, "an answer came for an instance that is gone");
+        return;
+    };
+    let body: Bytes = splice(&call.body, &[(span.clone(), question.raw.as_str())]).into();
+    let mut outgoing = link::outgoing(session, body, None);
+    outgoing.session = Some(question.token);
+    deliver(gateway, instance, &outgoing).await;
 }
 
 async fn send(gateway: &Arc<Gateway>, session: &Arc<Session>, link: Arc<Link>, body: Bytes) {

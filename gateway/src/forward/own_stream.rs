@@ -122,11 +122,11 @@ pub(crate) fn follow(gateway: &Arc<Gateway>, session: &Arc<Session>, service: &A
         true => Rewrite { service: Some(service.id.to_string()), wrap },
         false => Rewrite::default(),
     };
-    let limit = gateway.settings.limits.event_bytes;
     let stop = gateway.drain.clone();
-    let (session, link) = (Arc::clone(session), Arc::clone(link));
+    let (session, link, service) = (Arc::clone(session), Arc::clone(link), service.id.clone());
+    let owner = Arc::clone(gateway);
     gateway.tasks.spawn(async move {
-        let reading = read(&session, &link, &rewrite, limit);
+        let reading = read(&owner, &session, (&service, &link), &rewrite);
         tokio::select! {
             () = stop.cancelled() => {}
             () = session.over.cancelled() => {}
@@ -137,7 +137,13 @@ pub(crate) fn follow(gateway: &Arc<Gateway>, session: &Arc<Session>, service: &A
 }
 
 /// Reads until the server refuses; a stream that only broke is opened again.
-async fn read(session: &Arc<Session>, link: &Arc<Link>, rewrite: &Rewrite, limit: usize) {
+async fn read(
+    gateway: &Gateway,
+    session: &Arc<Session>,
+    (service, link): (&weft_mesh::ServiceId, &Arc<Link>),
+    rewrite: &Rewrite,
+) {
+    let limit = gateway.settings.limits.event_bytes;
     let ring = session.rings.own();
     let mut failures = 0_u32;
     while failures < 5 {
@@ -153,7 +159,8 @@ async fn read(session: &Arc<Session>, link: &Arc<Link>, rewrite: &Rewrite, limit
                     }
                     let verdict = reply::scan(&event.data);
                     let asks = verdict.method.is_some() && verdict.id_raw.is_some();
-                    match rewrite.message(&event.data, asks) {
+                    let asker = asks.then(|| link.asker(gateway, session, service));
+                    match rewrite.message(&event.data, asker.as_ref()) {
                         Some(changed) => ring.push(&changed).await,
                         None => ring.push(&event.data).await,
                     }

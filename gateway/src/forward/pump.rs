@@ -118,7 +118,12 @@ impl Pump {
             }
             let verdict = reply::scan(&event.data);
             let asks = verdict.method.is_some() && verdict.id_raw.is_some();
-            match self.rewrite.message(&event.data, asks) {
+            let asker = self
+                .link
+                .as_ref()
+                .filter(|_| asks)
+                .map(|link| link.asker(&self.gateway, &self.session, &self.service.id));
+            match self.rewrite.message(&event.data, asker.as_ref()) {
                 Some(changed) => ring.push(&changed).await,
                 None => ring.push(&event.data).await,
             }

@@ -54,7 +54,7 @@ pub(crate) fn relay(
                 return Err(broken(Broken::Nonsense));
             }
             record.answered(&verdict);
-            Ok(with_status(json(rewrite.message(&body, false).map_or(body, Bytes::from)), status))
+            Ok(with_status(json(rewrite.message(&body, None).map_or(body, Bytes::from)), status))
         }
         Answer::Long { status, body, .. } => Ok(with_status(long(body, load, record.late()), status)),
         Answer::Events { body, .. } => {
@@ -175,7 +175,7 @@ impl Relay {
                 continue;
             }
             let verdict = scan(&event.data);
-            let changed = self.rewrite.message(&event.data, false);
+            let changed = self.rewrite.message(&event.data, None);
             let out = frame(changed.as_deref().unwrap_or(&event.data));
             if verdict.is_response {
                 self.late.set(outcome_of(&verdict));

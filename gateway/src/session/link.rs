@@ -7,13 +7,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use weft_mesh::ServiceId;
 use weft_wire::{headers, reply, splice::quote, version::Version};
 
 use super::Session;
 use crate::{
     Gateway,
     envelope::header,
-    forward::ship::{Shipment, ship},
+    forward::{
+        rewrite::Asker,
+        ship::{Shipment, ship},
+    },
     refusal::{Broken, Refusal},
     upstream::{
         Instance, Service,
@@ -30,6 +34,19 @@ pub(crate) struct Link {
     pub(crate) token: String,
     /// Set once the server's own stream is being read.
     pub(crate) listening: std::sync::atomic::AtomicBool,
+}
+
+impl Link {
+    /// Who asks when a question comes over this link.
+    pub(crate) fn asker<'a>(&'a self, gateway: &'a Gateway, session: &'a Session, service: &'a ServiceId) -> Asker<'a> {
+        Asker {
+            seal: &gateway.seal,
+            session: &session.claims.id,
+            service,
+            instance: &self.instance.info.id,
+            token: &self.token,
+        }
+    }
 }
 
 /// What an `initialize` at a server gave.
