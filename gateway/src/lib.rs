@@ -175,10 +175,12 @@ fn background(
         settings: gateway.settings.catalogue.clone(),
     });
     let (upstreams, catalogue) = (Arc::clone(&gateway.upstreams), Arc::clone(&gateway.catalogue));
-    let (following, announcing, reaping) = (stop.clone(), stop.clone(), stop.clone());
+    let sweeper = Arc::clone(&upstreams);
+    let (following, sweeping, announcing, reaping) = (stop.clone(), stop.clone(), stop.clone(), stop.clone());
     let owner = Arc::clone(gateway);
     vec![
         tokio::spawn(async move { upstreams.follow(registry, following).await }),
+        tokio::spawn(async move { sweeper.sweep(sweeping).await }),
         tokio::spawn(catalogue::follow::all(follower, stop.clone())),
         tokio::spawn(async move { catalogue.announce(debounce, announcing).await }),
         tokio::spawn(async move { reap(owner, reaping).await }),

@@ -103,7 +103,10 @@ async fn serve(settings: Settings, recorder: Recorder) -> Result<()> {
          `weft up` needs none",
     )?;
     let registry = Registry::open(&text)?;
-    let identity = settings.identity.as_deref().map(|source| Identity::open(source, ServiceId::GATEWAY)).transpose()?;
+    let identity = match &settings.identity {
+        Some(source) => Some(Identity::open(source, ServiceId::GATEWAY).await?),
+        None => None,
+    };
     let (watch, following) = registry.watch();
     let parts = Parts {
         seal: Seal::open_or_create(&session_key(&settings)?)?,

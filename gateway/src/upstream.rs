@@ -97,26 +97,24 @@ impl Upstreams {
 
     /// Applies every snapshot of the registry until `stop`.
     pub(crate) async fn follow(&self, mut watch: watch::Receiver<Arc<Snapshot>>, stop: CancellationToken) {
-        let mut sweep = tokio::time::interval(SWEEP);
         loop {
             let snapshot = Arc::clone(&watch.borrow_and_update());
             self.apply(&snapshot);
-            loop {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    changed = watch.changed() => match changed {
-                        Ok(()) => break,
-                        Err(_) => return,
-                    },
-                    _ = sweep.tick() => self.sweep(),
-                }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = watch.changed() => if changed.is_err() { return },
             }
         }
     }
 
-    fn sweep(&self) {
-        for service in self.services.load().values() {
-            for instance in &service.group().instances {
+    /// Looks after idle connections until `stop`: those that servers have closed, and those to services that the mesh's
+    /// intentions no longer allow.
+    pub(crate) async fn sweep(&self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
+            for instance in self.all().values().flat_map(|service| service.group().instances.clone()) {
+                if instance.connections.is_denied().await {
+                    instance.connections.close();
+                }
                 instance.connections.sweep();
             }
         }
@@ -161,7 +159,7 @@ impl Upstreams {
             .iter()
             .map(|info| {
                 let connections = known(info).map_or_else(
-                    || Arc::new(Connections::new(info, self.identity.clone(), self.connect)),
+                    || Arc::new(Connections::new(info, self.expected(id), self.identity.clone(), self.connect)),
                     |instance| Arc::clone(&instance.connections),
                 );
                 let host = HeaderValue::try_from(info.address.to_string()).ok();
@@ -181,6 +179,13 @@ impl Upstreams {
         let config = self.config(id, infos);
         let pool = Pool::build(&config, members, before.map(|group| &group.pool), self.now());
         Group { pool, instances }
+    }
+
+    /// Whom an instance of this service must prove to be. What it says of itself in the registry is not enough: whoever may
+    /// register could say anything.
+    fn expected(&self, id: &ServiceId) -> String {
+        let own = self.settings.services.get(id.as_ref()).and_then(|own| own.identity.clone());
+        own.or_else(|| Some(self.identity.as_ref()?.name_of(id.as_ref()))).unwrap_or_default()
     }
 
     /// The policy of the settings, else the one that the service asks for.
@@ -218,7 +223,7 @@ impl Upstreams {
 }
 
 /// Between two looks for idle connections that servers have closed.
-const SWEEP: Duration = Duration::from_secs(10);
+const SWEEP: Duration = Duration::from_secs(5);
 fn publish(id: &ServiceId, group: &Group) {
     let healthy = group.instances.iter().filter(|instance| instance.info.healthy).count();
     let counts = [("healthy", healthy), ("unhealthy", group.instances.len() - healthy)];

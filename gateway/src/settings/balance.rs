@@ -80,6 +80,8 @@ pub struct ServiceSettings {
     /// What places a call on the ring of `consistent_hash`: `session` (the caller where there is none), `caller`,
     /// `argument:<name>` or `header:<name>`.
     pub key: Option<String>,
+    /// The SPIFFE URI that its instances must prove; that of the same mesh with the service's name without it.
+    pub identity: Option<String>,
     /// Whether slow calls are hedged.
     pub hedge: Option<bool>,
     /// One call, from its first attempt to the last byte, seconds.

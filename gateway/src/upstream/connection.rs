@@ -115,11 +115,16 @@ impl std::fmt::Debug for Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(info: &weft_mesh::Instance, identity: Option<Identity>, connect: Duration) -> Self {
+    pub(crate) fn new(
+        info: &weft_mesh::Instance,
+        expected: String,
+        identity: Option<Identity>,
+        connect: Duration,
+    ) -> Self {
         let unusable = info.identity.is_some() && identity.is_none();
         Self {
             address: info.address,
-            expected: info.identity.clone().and_then(|expected| Some((identity?, expected))),
+            expected: identity.filter(|_| info.identity.is_some()).map(|identity| (identity, expected)),
             unusable,
             connect,
             idle: Mutex::default(),
@@ -197,15 +202,18 @@ impl Connections {
     }
 
     async fn handshake(&self) -> Result<Line, String> {
+        let failed = |error: weft_identity::IdentityError| {
+            metrics::counter!(weft_telemetry::names::GATEWAY_TLS_FAILURES.name, "reason" => error.label()).increment(1);
+            error.to_string()
+        };
+        if let Some((identity, expected)) = &self.expected {
+            identity.may_reach(expected).await.map_err(failed)?;
+        }
         let socket = TcpStream::connect(self.address).await.map_err(|error| error.to_string())?;
         socket.set_nodelay(true).map_err(|error| error.to_string())?;
         match &self.expected {
             Some((identity, expected)) => {
-                let stream = identity.connector().connect(expected, socket).await.map_err(|error| {
-                    metrics::counter!(weft_telemetry::names::GATEWAY_TLS_FAILURES.name, "reason" => error.label())
-                        .increment(1);
-                    error.to_string()
-                })?;
+                let stream = identity.connector().connect(expected, socket).await.map_err(failed)?;
                 self.http(stream).await
             }
             None => self.http(socket).await,
@@ -220,7 +228,15 @@ impl Connections {
         Ok(Line { sender, driver: Box::pin(connection), over: false, _count: Count::up(&self.open) })
     }
 
-    /// Closes what is idle, at shutdown.
+    /// True when the mesh's intentions do not allow calls to this instance (any more).
+    pub(crate) async fn is_denied(&self) -> bool {
+        match &self.expected {
+            Some((identity, expected)) => identity.may_reach(expected).await.is_err(),
+            None => false,
+        }
+    }
+
+    /// Closes what is idle.
     pub(crate) fn close(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

@@ -7,15 +7,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use arc_swap::ArcSwap;
-use rustls::{
-    RootCertStore,
-    crypto::aws_lc_rs::sign::any_supported_type,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    sign::CertifiedKey,
+use crate::{
+    Identity, IdentityError, Material, Source,
+    pem::{self, Fault},
 };
-
-use crate::{Identity, IdentityError, Material, Source, verify::spiffe_id};
+use arc_swap::ArcSwap;
 
 /// Between two looks at the files.
 const LOOK: Duration = Duration::from_secs(2);
@@ -39,8 +35,9 @@ impl Files {
 
     /// Reads the files, which must fit each other now; later changes are followed.
     pub fn open(self) -> Result<Identity, IdentityError> {
-        let material = Arc::new(self.read()?);
+        // The stamp first: a change while the files are read is then seen at the next look.
         let stamp = self.stamp();
+        let material = Arc::new(self.read()?);
         let watched =
             Watched { files: self, present: ArcSwap::new(material), looked: Mutex::new((Instant::now(), stamp)) };
         Ok(Identity::new(Arc::new(watched)))
@@ -48,30 +45,13 @@ impl Files {
 
     fn read(&self) -> Result<Material, IdentityError> {
         let wrong = |path: &Path, why: String| IdentityError::File { path: path.to_owned(), why };
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&self.certificate)
-            .and_then(Iterator::collect)
-            .map_err(|error| wrong(&self.certificate, error.to_string()))?;
-        let first = chain.first().ok_or_else(|| wrong(&self.certificate, "it holds no certificate".into()))?;
-        let name = spiffe_id(first).ok_or_else(|| {
-            wrong(&self.certificate, "its certificate has no single SPIFFE URI as subject name".into())
-        })?;
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| wrong(&self.key, error.to_string()))?;
-        let signing = any_supported_type(&key).map_err(|error| wrong(&self.key, error.to_string()))?;
-        let certified = CertifiedKey::new(chain, signing);
-        certified
-            .keys_match()
-            .map_err(|error| wrong(&self.key, format!("it does not fit the certificate: {error}")))?;
-        let mut roots = RootCertStore::empty();
-        let authorities = CertificateDer::pem_file_iter(&self.authorities)
-            .map_err(|error| wrong(&self.authorities, error.to_string()))?;
-        for authority in authorities {
-            let authority = authority.map_err(|error| wrong(&self.authorities, error.to_string()))?;
-            roots.add(authority).map_err(|error| wrong(&self.authorities, error.to_string()))?;
-        }
-        if roots.is_empty() {
-            return Err(wrong(&self.authorities, "it holds no certificate".into()));
-        }
-        Ok(Material { key: Arc::new(certified), roots: Arc::new(roots), spiffe_id: name })
+        let text = |path: &Path| fs::read(path).map_err(|error| wrong(path, error.to_string()));
+        let (chain, key, authorities) = (text(&self.certificate)?, text(&self.key)?, text(&self.authorities)?);
+        pem::material(&chain, &key, &authorities).map_err(|fault| match fault {
+            Fault::Certificate(why) => wrong(&self.certificate, why),
+            Fault::Key(why) => wrong(&self.key, why),
+            Fault::Authorities(why) => wrong(&self.authorities, why),
+        })
     }
 
     /// What changes when a file does; a mounted secret changes by its link.

@@ -59,7 +59,13 @@ impl Acceptor {
         let stream = accepted.map_err(|error| explain(&error, &unexpected))?;
         let proven = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(spiffe_id);
         let name = proven.ok_or(IdentityError::WrongName { found: String::new() })?;
+        self.source.admits(&name).await?;
         Ok((stream, PeerId(name)))
+    }
+
+    /// Whether a peer that was let in still may be: what intentions allow can change under open connections.
+    pub async fn still_admits(&self, peer: &PeerId) -> Result<(), IdentityError> {
+        self.source.admits(&peer.0).await
     }
 
     fn config(&self) -> Result<(Arc<ServerConfig>, Unexpected), IdentityError> {
@@ -114,6 +120,7 @@ impl Connector {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        self.source.may_reach(expected).await?;
         let config = self.config(expected)?;
         let name = ServerName::try_from("weft.invalid").map_err(|error| IdentityError::Handshake(error.to_string()))?;
         let connected = TlsConnector::from(config).connect(name, stream).await;

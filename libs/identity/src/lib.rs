@@ -6,24 +6,29 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+mod consul;
 mod dev;
 mod files;
 mod handshake;
 mod open;
+mod pem;
+mod vault;
 mod verify;
 
 pub use dev::DevCa;
 pub use files::Files;
 pub use handshake::{Acceptor, Connector, PeerId};
+pub use vault::{Login, Vault};
 
 use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
 use rustls::{RootCertStore, sign::CertifiedKey};
 
 /// Why an identity cannot be had, or a peer was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// No source of identities has this name.
-    #[error("{0:?} is no source of identities; write dev:DIR or files:DIR")]
+    #[error("{0}")]
     Source(String),
     /// A file of the identity cannot be used.
     #[error("cannot use {path:?}: {why}")]
@@ -51,6 +56,9 @@ pub enum IdentityError {
         /// The name it proved.
         found: String,
     },
+    /// The intentions of the mesh do not allow it.
+    #[error("the intentions do not allow {0}")]
+    Denied(String),
     /// The handshake failed otherwise.
     #[error("the TLS handshake failed: {0}")]
     Handshake(String),
@@ -67,6 +75,7 @@ impl IdentityError {
             Self::Expired => "expired",
             Self::Foreign => "foreign",
             Self::WrongName { .. } => "wrong_name",
+            Self::Denied(_) => "denied",
             Self::Handshake(_) => "handshake",
         }
     }
@@ -93,6 +102,16 @@ pub(crate) struct Material {
 pub(crate) trait Source: Send + Sync {
     /// The present material; an old one stays in use while a new one cannot be had.
     fn current(&self) -> Arc<Material>;
+
+    /// Whether a proven peer may connect to us.
+    fn admits<'a>(&'a self, _peer: &'a str) -> BoxFuture<'a, Result<(), IdentityError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Whether we may connect to a peer.
+    fn may_reach<'a>(&'a self, _peer: &'a str) -> BoxFuture<'a, Result<(), IdentityError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// One workload's identity.
@@ -121,6 +140,11 @@ impl Identity {
     /// The server's side of handshakes; ALPN offers `h2` and `http/1.1`.
     pub fn acceptor(&self, allow: Peers) -> Acceptor {
         Acceptor::new(Arc::clone(&self.source), allow)
+    }
+
+    /// Whether we may (still) connect to `peer`, a SPIFFE URI: what intentions allow can change under open connections.
+    pub async fn may_reach(&self, peer: &str) -> Result<(), IdentityError> {
+        self.source.may_reach(peer).await
     }
 
     /// The client's side of handshakes.

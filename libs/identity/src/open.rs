@@ -2,16 +2,37 @@
 
 use std::path::Path;
 
-use crate::{DevCa, Files, Identity, IdentityError};
+use weft_mesh::ConsulOptions;
+
+use crate::{DevCa, Files, Identity, IdentityError, Vault, consul};
+
+/// For the error that says how to write one.
+pub(crate) const FORMS: &str = "dev:DIR, files:DIR, consul, consul://HOST:PORT or vault://HOST:PORT/MOUNT/ROLE";
 
 impl Identity {
-    /// Opens the identity of `name` at the source that `text` names: `dev:DIR` (a development authority in a directory, made
-    /// on first use) or `files:DIR` (`tls.crt`, `tls.key`, `ca.crt`, as cert-manager mounts them).
-    pub fn open(text: &str, name: &str) -> Result<Self, IdentityError> {
+    /// Opens the identity of `name` at the source that `text` names:
+    /// - `dev:DIR`: a development authority in a directory, made on first use;
+    /// - `files:DIR`: `tls.crt`, `tls.key` and `ca.crt`, as cert-manager mounts them;
+    /// - `consul` or `consul://HOST:PORT[?…]`: Consul Connect, as the service `mcp-<name>` (options as for the registry);
+    /// - `vault://HOST:PORT/MOUNT/ROLE[?…]`: Vault's PKI engine, see [`Vault::parse`].
+    pub async fn open(text: &str, name: &str) -> Result<Self, IdentityError> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let unusable = |error: weft_mesh::RegistryError| IdentityError::Source(format!("{text:?}: {error}"));
+        if let Some(rest) = text.strip_prefix("consul") {
+            let address = match rest {
+                "" => variable("CONSUL_HTTP_ADDR").unwrap_or_default().trim_start_matches("http://").to_owned(),
+                _ => rest.strip_prefix("://").ok_or_else(|| unknown(text))?.to_owned(),
+            };
+            let options = ConsulOptions::parse(&address, variable).map_err(unusable)?;
+            return consul::start(&options, &format!("mcp-{name}")).await;
+        }
+        if let Some(rest) = text.strip_prefix("vault://") {
+            return Vault::parse(rest, variable)?.start(name).await;
+        }
         match text.split_once(':') {
             Some(("dev", dir)) if !dir.is_empty() => DevCa::open_or_create(Path::new(dir))?.issue(name),
             Some(("files", dir)) if !dir.is_empty() => Files::in_directory(Path::new(dir)).open(),
-            _ => Err(IdentityError::Source(text.to_owned())),
+            _ => Err(unknown(text)),
         }
     }
 
@@ -25,19 +46,23 @@ impl Identity {
     }
 }
 
+fn unknown(text: &str) -> IdentityError {
+    IdentityError::Source(format!("{text:?} is no source of identities; write {FORMS}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_source_is_opened_by_its_name_and_knows_the_others_of_its_mesh() {
+    #[tokio::test]
+    async fn a_source_is_opened_by_its_name_and_knows_the_others_of_its_mesh() {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("dev:{}", folder.path().display());
-        let identity = Identity::open(&text, "echo").unwrap();
+        let identity = Identity::open(&text, "echo").await.unwrap();
         assert_eq!(identity.spiffe_id(), "spiffe://weft.local/svc/echo");
         assert_eq!(identity.name_of("gateway"), "spiffe://weft.local/svc/gateway");
-        for wrong in ["", "dev:", "spire:/x", "/etc/certs"] {
-            let error = Identity::open(wrong, "echo").unwrap_err().to_string();
+        for wrong in ["", "dev:", "spire:/x", "/etc/certs", "consulting"] {
+            let error = Identity::open(wrong, "echo").await.unwrap_err().to_string();
             assert!(error.contains("files:DIR"), "{error}");
         }
     }

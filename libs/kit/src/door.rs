@@ -10,7 +10,7 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
-use weft_identity::{Acceptor, Identity, Peers};
+use weft_identity::{Acceptor, Identity, PeerId, Peers};
 use weft_telemetry::names;
 
 use crate::http::{Peer, Site};
@@ -21,6 +21,20 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// For a client that connects and then says nothing. Longer than any idle time of the gateway's pool, so that it is never the
 /// instance that closes a connection just as a call is sent on it.
 const IDLE: Duration = Duration::from_secs(120);
+
+/// Between two looks whether a peer may still be connected.
+const RECHECK: Duration = Duration::from_secs(5);
+
+/// Returns when the mesh's intentions no longer allow a peer that was let in.
+async fn revoked(acceptor: Acceptor, peer: PeerId) {
+    loop {
+        tokio::time::sleep(RECHECK).await;
+        if let Err(error) = acceptor.still_admits(&peer).await {
+            tracing::warn!(%error, "a peer is sent away");
+            return;
+        }
+    }
+}
 
 /// Everything that a connection passes on its way in.
 #[derive(Clone)]
@@ -77,14 +91,14 @@ impl Door {
         }
         let Guard::Mutual { acceptor, gateways } = self.guard.clone() else {
             let peer = self.site.unproven();
-            return self.converse(stream, peer).await;
+            return self.converse(stream, peer, std::future::pending()).await;
         };
         let refused = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
             Ok(Ok((stream, id))) => {
                 let mut peer = self.site.unproven();
                 peer.is_gateway = gateways.contains(&id.0);
-                peer.caller.id = id.0;
-                return self.converse(stream, peer).await;
+                peer.caller.id.clone_from(&id.0);
+                return self.converse(stream, peer, revoked(acceptor, id)).await;
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a peer was turned away");
@@ -96,7 +110,8 @@ impl Door {
         metrics::counter!(names::SERVICE_TLS_FAILURES.name, "service" => service, "reason" => refused).increment(1);
     }
 
-    async fn converse<S>(self, stream: S, peer: Peer)
+    /// Serves the connection until it ends, the instance closes, or the peer's right is `revoked`.
+    async fn converse<S>(self, stream: S, peer: Peer, revoked: impl Future<Output = ()>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -123,6 +138,10 @@ impl Door {
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = self.closing.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+            () = revoked => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }

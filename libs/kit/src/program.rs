@@ -151,7 +151,7 @@ where
             return Ok(serve_streams(service, settings.rules, streams, stop).await?);
         }
         let recorder = weft_telemetry::recorder()?;
-        let mut host = host(&settings.host, &manifest)?;
+        let mut host = host(&settings.host, &manifest).await?;
         host.rules = settings.rules;
         host.metrics = Some(Arc::new({
             let recorder = recorder.clone();
@@ -217,13 +217,16 @@ fn is_setting(schema: &Value, key: &str) -> bool {
     found.is_some()
 }
 
-fn host(settings: &HostSettings, manifest: &Manifest) -> anyhow::Result<Host> {
+async fn host(settings: &HostSettings, manifest: &Manifest) -> anyhow::Result<Host> {
     let state = settings.state.clone().or_else(|| default_state(manifest.name()));
     let state = state.context("no state directory: give one with --state, or set HOME")?;
     std::fs::create_dir_all(&state).with_context(|| format!("cannot make the state directory {}", state.display()))?;
     let seal_key = settings.seal_key.clone().unwrap_or_else(|| state.join("seal.key"));
     let listen = settings.listen.unwrap_or_else(|| ([127, 0, 0, 1], manifest.port).into());
-    let identity = settings.identity.as_deref().map(|source| Identity::open(source, manifest.name())).transpose()?;
+    let identity = match &settings.identity {
+        Some(source) => Some(Identity::open(source, manifest.name()).await?),
+        None => None,
+    };
     let mut gateways = settings.gateways.clone();
     if let (Some(identity), true) = (&identity, gateways.is_empty()) {
         gateways.push(identity.name_of("gateway"));

@@ -25,7 +25,7 @@ mod entry;
 mod follow;
 
 use announce::Keeper;
-use api::Api;
+pub use api::{ConsulClient, ConsulError, ConsulRead};
 
 /// How to reach Consul, and how patient to be with it.
 #[derive(Debug, Clone)]
@@ -126,7 +126,7 @@ impl ConsulOptions {
 
 /// The registry in Consul.
 pub struct Consul {
-    api: Arc<Api>,
+    api: Arc<ConsulClient>,
     options: ConsulOptions,
     snapshots: watch::Sender<Arc<Snapshot>>,
     /// Instances that this process has announced, each kept registered by a task of its own.
@@ -142,7 +142,7 @@ impl std::fmt::Debug for Consul {
 impl Consul {
     /// A client of the agent; asks it nothing yet. [`Self::follow`] keeps the snapshot.
     pub fn new(options: ConsulOptions) -> Result<Arc<Self>, RegistryError> {
-        let api = Arc::new(Api::new(&options)?);
+        let api = Arc::new(ConsulClient::new(&options)?);
         let snapshots = watch::Sender::new(Arc::new(Snapshot::default()));
         Ok(Arc::new(Self { api, options, snapshots, keepers: Mutex::default() }))
     }

@@ -14,9 +14,10 @@ mod local;
 mod query;
 mod source;
 
-pub use consul::{Consul, ConsulOptions};
+pub use consul::{Consul, ConsulClient, ConsulError, ConsulOptions, ConsulRead};
 pub use file::StaticFile;
 pub use local::Local;
+pub use query::Query;
 pub use source::Registry;
 
 /// A future in a trait object's method.

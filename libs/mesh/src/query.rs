@@ -6,13 +6,15 @@ use crate::RegistryError;
 
 /// A registry's address taken apart.
 #[derive(Debug)]
-pub(crate) struct Query {
-    pub(crate) base: String,
+pub struct Query {
+    /// What stands before the question mark.
+    pub base: String,
     pairs: Vec<(String, String)>,
 }
 
 impl Query {
-    pub(crate) fn parse(text: &str) -> Result<Self, RegistryError> {
+    /// Takes `text` apart.
+    pub fn parse(text: &str) -> Result<Self, RegistryError> {
         let (base, rest) = text.split_once('?').unwrap_or((text, ""));
         let pair = |text: &str| {
             let (key, value) = text
@@ -25,7 +27,7 @@ impl Query {
     }
 
     /// Takes the value of `key`; the last one counts.
-    pub(crate) fn take(&mut self, key: &str) -> Option<String> {
+    pub fn take(&mut self, key: &str) -> Option<String> {
         let mut found = None;
         self.pairs.retain(|(known, value)| {
             if known == key {
@@ -37,7 +39,7 @@ impl Query {
     }
 
     /// Takes a number of seconds.
-    pub(crate) fn seconds(&mut self, key: &str) -> Result<Option<Duration>, RegistryError> {
+    pub fn seconds(&mut self, key: &str) -> Result<Option<Duration>, RegistryError> {
         let Some(text) = self.take(key) else { return Ok(None) };
         let seconds = text.parse::<f64>().ok().filter(|it| it.is_finite() && *it > 0.0 && *it < 1e9);
         seconds
@@ -46,7 +48,7 @@ impl Query {
     }
 
     /// Refuses what nobody took.
-    pub(crate) fn end(self) -> Result<(), RegistryError> {
+    pub fn end(self) -> Result<(), RegistryError> {
         match self.pairs.first() {
             Some((key, _)) => Err(RegistryError::Settings(format!("there is no option {key:?}"))),
             None => Ok(()),

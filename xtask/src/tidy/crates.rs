@@ -20,7 +20,7 @@ const DIRECTION: [(&str, Ours); 13] = [
     ("libs/balance", Ours::Only(&[])),
     ("libs/settings", Ours::Only(&[])),
     ("libs/telemetry", Ours::Only(&[])),
-    ("libs/identity", Ours::Only(&[])),
+    ("libs/identity", Ours::Only(&["weft-mesh"])),
     ("libs/mesh", Ours::Only(&[])),
     ("libs/kit", Ours::Only(&["weft-settings", "weft-telemetry", "weft-identity", "weft-mesh", "weft-wire"])),
     ("libs/testkit", Ours::Only(&["weft-settings", "weft-telemetry", "weft-identity", "weft-mesh", "weft-wire"])),

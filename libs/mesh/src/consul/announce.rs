@@ -8,14 +8,14 @@ use tokio::net::TcpStream;
 
 use super::{
     ConsulOptions,
-    api::{Api, ApiError, Backoff},
+    api::{Backoff, ConsulClient, ConsulError},
     entry,
 };
 use crate::{Instance, RegistryError};
 
 /// One instance's registration.
 pub(crate) struct Keeper {
-    api: Arc<Api>,
+    api: Arc<ConsulClient>,
     instance: Instance,
     body: serde_json::Value,
     beat: Duration,
@@ -30,7 +30,7 @@ struct Known {
 }
 
 impl Keeper {
-    pub(crate) fn new(api: Arc<Api>, instance: Instance, options: &ConsulOptions) -> Self {
+    pub(crate) fn new(api: Arc<ConsulClient>, instance: Instance, options: &ConsulOptions) -> Self {
         let body = entry::registration(&instance, options);
         Self { api, instance, body, beat: options.ttl / 4 }
     }
@@ -40,7 +40,7 @@ impl Keeper {
         self.is_free().await?;
         match self.register().await {
             Ok(()) => Ok(()),
-            Err(ApiError::Away(why)) => {
+            Err(ConsulError::Away(why)) => {
                 tracing::warn!(
                     id = self.instance.id,
                     why,
@@ -59,7 +59,7 @@ impl Keeper {
         pass.push_str("?note=the%20process%20is%20alive");
         loop {
             let beaten = match self.api.put(&pass, None).await {
-                Err(ApiError::Refused { status, .. }) if status.as_u16() == 404 => {
+                Err(ConsulError::Refused { status, .. }) if status.as_u16() == 404 => {
                     tracing::info!(id = self.instance.id, "Consul does not know the instance; registering it again");
                     self.register().await
                 }
@@ -78,7 +78,7 @@ impl Keeper {
         }
     }
 
-    async fn register(&self) -> Result<(), ApiError> {
+    async fn register(&self) -> Result<(), ConsulError> {
         self.api.put("/v1/agent/service/register?replace-existing-checks=true", Some(&self.body)).await
     }
 
@@ -88,8 +88,8 @@ impl Keeper {
         for _ in 0..3 {
             match self.api.put(&path, None).await {
                 Ok(()) => return Ok(()),
-                Err(ApiError::Refused { status, .. }) if status.as_u16() == 404 => return Ok(()),
-                Err(ApiError::Away(why)) => tracing::debug!(id = self.instance.id, why, "withdrawing again"),
+                Err(ConsulError::Refused { status, .. }) if status.as_u16() == 404 => return Ok(()),
+                Err(ConsulError::Away(why)) => tracing::debug!(id = self.instance.id, why, "withdrawing again"),
                 Err(refused) => return Err(refused.into()),
             }
             tokio::time::sleep(Duration::from_millis(200)).await;

@@ -13,8 +13,8 @@ const WAIT: Duration = Duration::from_secs(30);
 /// How long anything else may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A client of one agent.
-pub(crate) struct Api {
+/// A client of one agent: the only one in Weft.
+pub struct ConsulClient {
     client: Client,
     url: String,
     token: Option<String>,
@@ -22,19 +22,20 @@ pub(crate) struct Api {
 }
 
 /// What a blocking query gave.
-pub(crate) struct Read<T> {
-    pub(crate) value: T,
+pub struct ConsulRead<T> {
+    /// The answer.
+    pub value: T,
     /// For the next query; 0 after a reset.
-    pub(crate) index: u64,
+    pub index: u64,
     /// The index went back: the servers were restarted or restored.
-    pub(crate) reset: bool,
+    pub reset: bool,
     /// The agent's servers have a leader.
-    pub(crate) led: bool,
+    pub led: bool,
 }
 
 /// Why a request gave nothing.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ApiError {
+pub enum ConsulError {
     /// No answer, or one that says that Consul itself is in trouble.
     #[error("{0}")]
     Away(String),
@@ -48,7 +49,7 @@ pub(crate) enum ApiError {
     },
 }
 
-impl From<reqwest::Error> for ApiError {
+impl From<reqwest::Error> for ConsulError {
     fn from(error: reqwest::Error) -> Self {
         // The chain says why; the error alone only that.
         let mut text = error.to_string();
@@ -61,20 +62,21 @@ impl From<reqwest::Error> for ApiError {
     }
 }
 
-impl From<ApiError> for RegistryError {
-    fn from(error: ApiError) -> Self {
+impl From<ConsulError> for RegistryError {
+    fn from(error: ConsulError) -> Self {
         match error {
-            ApiError::Away(why) => Self::Away(why),
-            ApiError::Refused { status, text } if status == StatusCode::FORBIDDEN => {
+            ConsulError::Away(why) => Self::Away(why),
+            ConsulError::Refused { status, text } if status == StatusCode::FORBIDDEN => {
                 Self::Settings(format!("Consul refused ({text}); give a token that may write this service"))
             }
-            ApiError::Refused { .. } => Self::Settings(error.to_string()),
+            ConsulError::Refused { .. } => Self::Settings(error.to_string()),
         }
     }
 }
 
-impl Api {
-    pub(crate) fn new(options: &ConsulOptions) -> Result<Self, RegistryError> {
+impl ConsulClient {
+    /// A client with these options; asks nothing yet.
+    pub fn new(options: &ConsulOptions) -> Result<Self, RegistryError> {
         let wrong = |what: &str, why: &dyn std::fmt::Display| RegistryError::Settings(format!("{what}: {why}"));
         let read = |path: &std::path::Path| {
             std::fs::read(path).map_err(|error| wrong(&format!("cannot read {}", path.display()), &error))
@@ -101,7 +103,7 @@ impl Api {
 
     /// A blocking query (Consul HTTP API, "Blocking Queries"), with stale reads: a follower may answer, and goes on doing so
     /// while there is no leader. `index` 0 answers at once.
-    pub(crate) async fn read<T: DeserializeOwned>(&self, path: &str, index: u64) -> Result<Read<T>, ApiError> {
+    pub async fn read<T: DeserializeOwned>(&self, path: &str, index: u64) -> Result<ConsulRead<T>, ConsulError> {
         let wait = format!("{}s", WAIT.as_secs());
         let index_text = index.to_string();
         let mut request = self.request(Method::GET, path).query(&[("stale", "")]).query(&self.scope);
@@ -121,13 +123,13 @@ impl Api {
             return Err(refusal(status, &body));
         }
         let value = serde_json::from_slice(&body)
-            .map_err(|error| ApiError::Away(format!("{path} is not understood: {error}")))?;
+            .map_err(|error| ConsulError::Away(format!("{path} is not understood: {error}")))?;
         let reset = told < index;
-        Ok(Read { value, index: if reset { 0 } else { told.max(1) }, reset, led })
+        Ok(ConsulRead { value, index: if reset { 0 } else { told.max(1) }, reset, led })
     }
 
     /// A write to the agent.
-    pub(crate) async fn put(&self, path: &str, body: Option<&serde_json::Value>) -> Result<(), ApiError> {
+    pub async fn put(&self, path: &str, body: Option<&serde_json::Value>) -> Result<(), ConsulError> {
         let scope: Vec<_> = self.scope.iter().filter(|(key, _)| *key != "dc").collect();
         let mut request = self.request(Method::PUT, path).query(&scope).timeout(PATIENCE);
         if let Some(body) = body {
@@ -142,11 +144,45 @@ impl Api {
     }
 
     /// A read that does not wait.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ApiError> {
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ConsulError> {
         match self.read::<T>(path, 0).await {
             Ok(read) => Ok(Some(read.value)),
-            Err(ApiError::Refused { status, .. }) if status == StatusCode::NOT_FOUND => Ok(None),
+            Err(ConsulError::Refused { status, .. }) if status == StatusCode::NOT_FOUND => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// A question to the agent that is asked by POST.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &serde_json::Value) -> Result<T, ConsulError> {
+        let request = self.request(Method::POST, path).header("content-type", "application/json").timeout(PATIENCE);
+        let response = request.body(body.to_string()).send().await?;
+        let status = response.status();
+        let bytes = response.bytes().await?;
+        if !status.is_success() {
+            return Err(refusal(status, &bytes));
+        }
+        serde_json::from_slice(&bytes).map_err(|error| ConsulError::Away(format!("{path} is not understood: {error}")))
+    }
+
+    /// Repeats a blocking query for ever and hands every answer to `take`, from the one behind `index` on.
+    pub async fn follow<T: DeserializeOwned>(&self, path: &str, mut index: u64, mut take: impl FnMut(T)) {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.read::<T>(path, index).await {
+                Ok(read) => {
+                    backoff.reset();
+                    // An unchanged answer comes when the wait is over.
+                    if read.index != index {
+                        take(read.value);
+                    }
+                    index = read.index;
+                }
+                Err(error) => {
+                    tracing::debug!(path, %error, "asking Consul again");
+                    index = 0;
+                    backoff.pause().await;
+                }
+            }
         }
     }
 
@@ -160,18 +196,18 @@ impl Api {
 }
 
 /// Server errors pass; what the request itself caused does not. Consul says "no such check" with a 500 in old versions.
-fn refusal(status: StatusCode, body: &[u8]) -> ApiError {
+fn refusal(status: StatusCode, body: &[u8]) -> ConsulError {
     let text = String::from_utf8_lossy(body).trim().chars().take(300).collect::<String>();
     let lost = text.contains("does not have associated TTL")
         || text.contains("nknown check")
         || text.contains("nknown service");
     if lost {
-        return ApiError::Refused { status: StatusCode::NOT_FOUND, text };
+        return ConsulError::Refused { status: StatusCode::NOT_FOUND, text };
     }
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return ApiError::Away(format!("{status}: {text}"));
+        return ConsulError::Away(format!("{status}: {text}"));
     }
-    ApiError::Refused { status, text }
+    ConsulError::Refused { status, text }
 }
 
 /// Pauses between tries that failed: from 100 ms up to 5 s, each with its own chance, so that a returning Consul is not

@@ -11,14 +11,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Found,
-    api::{Api, ApiError, Backoff, Read},
+    api::{Backoff, ConsulClient, ConsulError, ConsulRead},
     entry::{self, Entry},
 };
 use crate::{Instance, ServiceId, Snapshot};
 
 /// Keeps the snapshots.
 pub(crate) struct Follower<'a> {
-    api: Arc<Api>,
+    api: Arc<ConsulClient>,
     state: Arc<State>,
     snapshots: &'a watch::Sender<Arc<Snapshot>>,
 }
@@ -54,7 +54,7 @@ impl State {
         self.changed.notify_one();
     }
 
-    fn fails(&self, name: &str, why: &ApiError) {
+    fn fails(&self, name: &str, why: &ConsulError) {
         self.change(|seen| {
             if seen.failing.is_empty() {
                 tracing::warn!(%why, "Consul is away; the last known instances stay in use");
@@ -102,7 +102,7 @@ impl Services {
     }
 
     /// Ends those that are not among `names`, begins those that are new.
-    fn set(&mut self, names: BTreeSet<String>, api: &Arc<Api>, state: &Arc<State>) {
+    fn set(&mut self, names: BTreeSet<String>, api: &Arc<ConsulClient>, state: &Arc<State>) {
         self.running.retain(|name, _| names.contains(name));
         for name in names {
             if self.running.contains_key(&name) {
@@ -120,7 +120,7 @@ impl Services {
 }
 
 impl<'a> Follower<'a> {
-    pub(crate) fn new(api: Arc<Api>, hold: Duration, snapshots: &'a watch::Sender<Arc<Snapshot>>) -> Self {
+    pub(crate) fn new(api: Arc<ConsulClient>, hold: Duration, snapshots: &'a watch::Sender<Arc<Snapshot>>) -> Self {
         let state = State { found: Mutex::default(), changed: tokio::sync::Notify::new(), hold };
         Self { api, state: Arc::new(state), snapshots }
     }
@@ -137,7 +137,7 @@ impl<'a> Follower<'a> {
         let (mut index, mut backoff) = (0, Backoff::default());
         loop {
             match self.api.read::<BTreeMap<String, Vec<String>>>("/v1/catalog/services", index).await {
-                Ok(Read { value, index: next, reset, led }) => {
+                Ok(ConsulRead { value, index: next, reset, led }) => {
                     backoff.reset();
                     index = next;
                     let names = members(&value);
@@ -200,13 +200,13 @@ impl<'a> Follower<'a> {
 }
 
 /// Follows the instances of one name.
-async fn one(api: &Api, state: &State, name: &str) {
+async fn one(api: &ConsulClient, state: &State, name: &str) {
     let Some(service) = entry::service_id(name) else { return };
     let path = format!("/v1/health/service/{name}");
     let (mut index, mut backoff) = (0, Backoff::default());
     loop {
         match api.read::<Vec<Entry>>(&path, index).await {
-            Ok(Read { value, index: next, reset, led }) => {
+            Ok(ConsulRead { value, index: next, reset, led }) => {
                 backoff.reset();
                 index = next;
                 let mut instances = Vec::with_capacity(value.len());
