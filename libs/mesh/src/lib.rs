@@ -9,13 +9,18 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 mod consul;
+mod dns;
 mod file;
+mod kubernetes;
 mod local;
 mod query;
+mod shown;
 mod source;
 
 pub use consul::{Consul, ConsulClient, ConsulError, ConsulOptions, ConsulRead};
-pub use file::StaticFile;
+pub use dns::Dns;
+pub use file::{FileError, StaticFile};
+pub use kubernetes::Kubernetes;
 pub use local::Local;
 pub use query::Query;
 pub use source::Registry;
