@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod serve;
 mod services;
 mod state;
+mod status;
 mod summary;
 mod tools;
 mod up;
@@ -27,6 +28,8 @@ enum Command {
     Serve(serve::Service),
     /// Run one gateway as a process of its own.
     Gateway(serve::Gateway),
+    /// Show what a gateway knows: services, instances, health, breakers, load.
+    Status(status::Arguments),
     /// List the tools of every service, as clients see them.
     Tools(tools::Arguments),
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Command::Up(arguments) => up::run(arguments),
         Command::Serve(arguments) => return serve::service(arguments),
         Command::Gateway(arguments) => return serve::gateway(arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Tools(arguments) => tools::run(&arguments),
     };
     match done {

@@ -3,16 +3,15 @@
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::Args;
+use weft_kit::NoSettings;
 
 /// What `weft serve` can be told.
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Service {
-    /// The service: echo, filesystem.
-    service: String,
-    /// Its own flags; --help lists them.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    rest: Vec<OsString>,
+    /// The service (echo or filesystem), and its own flags; `weft serve <SERVICE> --help` lists them.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "SERVICE [FLAGS]")]
+    words: Vec<OsString>,
 }
 
 /// What `weft gateway` can be told.
@@ -26,18 +25,33 @@ pub(crate) struct Gateway {
 
 /// Runs one service.
 pub(crate) fn service(arguments: Service) -> ExitCode {
-    let words = words(format!("weft serve {}", arguments.service), arguments.rest);
-    match arguments.service.as_str() {
+    let mut rest = arguments.words.into_iter();
+    let name = rest.next().unwrap_or_default().to_string_lossy().into_owned();
+    let words = words(format!("weft serve {name}"), rest.collect());
+    match name.as_str() {
         "filesystem" => weft_kit::main_with(words, weft_filesystem::MANIFEST, VERSION, weft_filesystem::service),
-        "echo" => {
-            weft_kit::main_with(words, weft_echo::MANIFEST, VERSION, |_: weft_kit::NoSettings| weft_echo::service())
+        "echo" => weft_kit::main_with(words, weft_echo::MANIFEST, VERSION, |_: NoSettings| weft_echo::service()),
+        "" | "-h" | "--help" => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
         }
         other => {
-            eprintln!("error: there is no service {other:?}; there are echo and filesystem");
+            eprintln!("error: there is no service {other:?}\n\n{USAGE}");
             ExitCode::FAILURE
         }
     }
 }
+
+const USAGE: &str = "\
+Run one service as a process of its own
+
+Usage: weft serve <SERVICE> [FLAGS]
+
+Services:
+  filesystem  Files and directories inside the allowed roots
+  echo        For tests and benchmarks
+
+`weft serve <SERVICE> --help` lists the flags.";
 
 /// Runs one gateway.
 pub(crate) fn gateway(arguments: Gateway) -> ExitCode {

@@ -65,7 +65,8 @@ fn serve_connection(
     let service = service_fn(move |request| {
         let gateway = Arc::clone(&owner);
         let peer = peer.clone();
-        async move { Ok::<_, Infallible>(path::serve(gateway, peer, request).await) }
+        // In a box that ends with the answer: a connection that only waits does not keep the room of a call.
+        Box::pin(async move { Ok::<_, Infallible>(path::serve(gateway, peer, request).await) })
     });
     let connection = connections.watch(http.serve_connection(TokioIo::new(socket), service).into_owned());
     gateway.tasks.spawn(async move {

@@ -1,18 +1,19 @@
 //! Sockets become proven peers: the two sides of the mutual TLS handshake, with errors that say which rule was broken.
+//!
+//! A configuration is made for each handshake: it holds the material of that moment, and where the check puts the name that
+//! it did not expect. Sessions are not resumed, because a resumed one would not be checked again; connections live long.
 
 use std::{
-    collections::HashMap,
     io,
-    sync::{Arc, PoisonError},
+    sync::{Arc, OnceLock, PoisonError},
 };
 
-use arc_swap::ArcSwap;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage, ServerConfig,
-    client::ResolvesClientCert,
-    crypto::aws_lc_rs,
+    client::{ResolvesClientCert, Resumption},
+    crypto::{CryptoProvider, aws_lc_rs},
     pki_types::ServerName,
-    server::{ClientHello, ResolvesServerCert},
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
     sign::CertifiedKey,
     version::TLS13,
 };
@@ -20,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::{
-    IdentityError, Material, Peers, Source,
+    IdentityError, Peers, Source,
     verify::{Allow, SpiffeVerifier, Unexpected, spiffe_id},
 };
 
@@ -28,25 +29,21 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerId(pub String);
 
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider())))
+}
+
 /// The server's side.
 #[derive(Clone)]
 pub struct Acceptor {
     source: Arc<dyn Source>,
     allow: Peers,
-    cached: Arc<ArcSwap<Option<Ready>>>,
-}
-
-/// A server configuration, and the material that it was made from.
-struct Ready {
-    material: Arc<Material>,
-    config: Arc<ServerConfig>,
-    /// Shared by handshakes under way: with several at once the name in an error may be another's, never a decision.
-    unexpected: Unexpected,
 }
 
 impl Acceptor {
     pub(crate) fn new(source: Arc<dyn Source>, allow: Peers) -> Self {
-        Self { source, allow, cached: Arc::new(ArcSwap::from_pointee(None)) }
+        Self { source, allow }
     }
 
     /// Proves the peer, and ourselves to it.
@@ -54,7 +51,8 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let (config, unexpected) = self.config()?;
+        let unexpected = Unexpected::default();
+        let config = self.config(&unexpected)?;
         let accepted = TlsAcceptor::from(config).accept(stream).await;
         let stream = accepted.map_err(|error| explain(&error, &unexpected))?;
         let proven = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(spiffe_id);
@@ -68,51 +66,38 @@ impl Acceptor {
         self.source.admits(&peer.0).await
     }
 
-    fn config(&self) -> Result<(Arc<ServerConfig>, Unexpected), IdentityError> {
+    fn config(&self, unexpected: &Unexpected) -> Result<Arc<ServerConfig>, IdentityError> {
         let material = self.source.current();
-        if let Some(ready) = &**self.cached.load()
-            && Arc::ptr_eq(&ready.material, &material)
-        {
-            return Ok((Arc::clone(&ready.config), Arc::clone(&ready.unexpected)));
-        }
-        let unexpected = Unexpected::default();
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = Arc::new(SpiffeVerifier {
-            roots: Arc::clone(&material.roots),
-            provider: Arc::clone(&provider),
-            allow: Allow::of(&self.allow, &material.spiffe_id),
-            unexpected: Arc::clone(&unexpected),
-        });
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let allow = Allow::of(&self.allow, &material.spiffe_id);
+        let verifier = SpiffeVerifier::new(&material.roots, provider(), allow, unexpected)?;
+        let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])
             .map_err(|error| IdentityError::Handshake(error.to_string()))?
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(Arc::new(verifier))
             .with_cert_resolver(Arc::new(Present(Arc::clone(&material.key))));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let config = Arc::new(config);
-        let ready = Ready { material, config: Arc::clone(&config), unexpected: Arc::clone(&unexpected) };
-        self.cached.store(Arc::new(Some(ready)));
-        Ok((config, unexpected))
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Arc::new(config))
     }
-}
-
-/// Client configurations by expected peer, for one material.
-#[derive(Default)]
-pub(crate) struct Cached {
-    material: Option<Arc<Material>>,
-    configs: HashMap<String, Arc<ClientConfig>>,
 }
 
 /// The client's side.
 #[derive(Clone)]
 pub struct Connector {
     source: Arc<dyn Source>,
-    cached: Arc<ArcSwap<Cached>>,
+    protocols: &'static [&'static [u8]],
 }
 
 impl Connector {
-    pub(crate) fn new(source: Arc<dyn Source>, cached: Arc<ArcSwap<Cached>>) -> Self {
-        Self { source, cached }
+    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
+        Self { source, protocols: &[b"http/1.1"] }
+    }
+
+    /// Offers HTTP/2 before HTTP/1.1 (RFC 7301); the server chooses.
+    #[must_use]
+    pub fn offering_http2(self) -> Self {
+        Self { protocols: &[b"h2", b"http/1.1"], ..self }
     }
 
     /// Proves that the peer is `expected` (a SPIFFE URI), and ourselves to it.
@@ -121,41 +106,26 @@ impl Connector {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         self.source.may_reach(expected).await?;
-        let config = self.config(expected)?;
+        let unexpected = Unexpected::default();
+        let config = self.config(expected, &unexpected)?;
         let name = ServerName::try_from("weft.invalid").map_err(|error| IdentityError::Handshake(error.to_string()))?;
         let connected = TlsConnector::from(config).connect(name, stream).await;
-        connected.map_err(|error| match explain(&error, &Unexpected::default()) {
-            IdentityError::WrongName { .. } => IdentityError::WrongName { found: format!("not {expected}") },
-            other => other,
-        })
+        connected.map_err(|error| explain(&error, &unexpected))
     }
 
-    fn config(&self, expected: &str) -> Result<Arc<ClientConfig>, IdentityError> {
+    fn config(&self, expected: &str, unexpected: &Unexpected) -> Result<Arc<ClientConfig>, IdentityError> {
         let material = self.source.current();
-        let cached = self.cached.load();
-        let same = cached.material.as_ref().is_some_and(|known| Arc::ptr_eq(known, &material));
-        if same && let Some(config) = cached.configs.get(expected) {
-            return Ok(Arc::clone(config));
-        }
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = Arc::new(SpiffeVerifier {
-            roots: Arc::clone(&material.roots),
-            provider: Arc::clone(&provider),
-            allow: Allow::of(&Peers::Only(vec![expected.to_owned()]), &material.spiffe_id),
-            unexpected: Unexpected::default(),
-        });
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let allow = Allow::of(&Peers::Only(vec![expected.to_owned()]), &material.spiffe_id);
+        let verifier = SpiffeVerifier::new(&material.roots, provider(), allow, unexpected)?;
+        let mut config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])
             .map_err(|error| IdentityError::Handshake(error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(verifier)
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_client_cert_resolver(Arc::new(Present(Arc::clone(&material.key))));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let config = Arc::new(config);
-        let mut configs = if same { cached.configs.clone() } else { HashMap::new() };
-        configs.insert(expected.to_owned(), Arc::clone(&config));
-        self.cached.store(Arc::new(Cached { material: Some(material), configs }));
-        Ok(config)
+        config.alpn_protocols = self.protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        config.resumption = Resumption::disabled();
+        Ok(Arc::new(config))
     }
 }
 
@@ -198,7 +168,12 @@ fn explain(error: &io::Error, unexpected: &Unexpected) -> IdentityError {
             CertificateError::UnknownIssuer | CertificateError::BadSignature => IdentityError::Foreign,
             other => IdentityError::Handshake(format!("{other:?}")),
         },
-        Error::NoCertificatesPresented => IdentityError::Foreign,
+        Error::NoCertificatesPresented | Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            IdentityError::NoCertificate
+        }
+        Error::PeerIncompatible(_) | Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+            IdentityError::OldProtocol
+        }
         Error::AlertReceived(AlertDescription::CertificateExpired) => IdentityError::Expired,
         Error::AlertReceived(AlertDescription::UnknownCA | AlertDescription::DecryptError) => IdentityError::Foreign,
         other => IdentityError::Handshake(other.to_string()),

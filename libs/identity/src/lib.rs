@@ -20,7 +20,6 @@ pub use files::Files;
 pub use handshake::{Acceptor, Connector, PeerId};
 pub use vault::{Login, Vault};
 
-use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use rustls::{RootCertStore, sign::CertifiedKey};
 
@@ -44,6 +43,12 @@ pub enum IdentityError {
     /// The peer does not speak TLS at all.
     #[error("the peer speaks plain text; it must connect with mutual TLS")]
     PlainText,
+    /// The peer speaks TLS, but not version 1.3.
+    #[error("the peer does not speak TLS 1.3")]
+    OldProtocol,
+    /// The peer has no certificate, or we showed none.
+    #[error("no certificate was presented; both sides need one")]
+    NoCertificate,
     /// The peer's certificate is out of its time, or ours is to the peer.
     #[error("the certificate has expired or is not valid yet; check the clocks and the rotation")]
     Expired,
@@ -72,6 +77,8 @@ impl IdentityError {
             Self::File { .. } => "file",
             Self::Issue(_) => "issue",
             Self::PlainText => "plain_text",
+            Self::OldProtocol => "old_protocol",
+            Self::NoCertificate => "no_certificate",
             Self::Expired => "expired",
             Self::Foreign => "foreign",
             Self::WrongName { .. } => "wrong_name",
@@ -118,7 +125,6 @@ pub(crate) trait Source: Send + Sync {
 #[derive(Clone)]
 pub struct Identity {
     source: Arc<dyn Source>,
-    connector: Arc<ArcSwap<handshake::Cached>>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -129,7 +135,7 @@ impl std::fmt::Debug for Identity {
 
 impl Identity {
     pub(crate) fn new(source: Arc<dyn Source>) -> Self {
-        Self { source, connector: Arc::new(ArcSwap::from_pointee(handshake::Cached::default())) }
+        Self { source }
     }
 
     /// The name in the certificate, `spiffe://<trust domain>/svc/<name>`.
@@ -149,7 +155,7 @@ impl Identity {
 
     /// The client's side of handshakes.
     pub fn connector(&self) -> Connector {
-        Connector::new(Arc::clone(&self.source), Arc::clone(&self.connector))
+        Connector::new(Arc::clone(&self.source))
     }
 }
 

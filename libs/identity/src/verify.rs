@@ -11,12 +11,12 @@ use rustls::{
     crypto::{CryptoProvider, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::{
-        ParsedCertificate,
+        ParsedCertificate, WebPkiClientVerifier,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
 };
 
-use crate::{Peers, trust_domain};
+use crate::{IdentityError, Peers, trust_domain};
 
 /// The SPIFFE URI of a certificate: its only URI SAN.
 pub(crate) fn spiffe_id(certificate: &CertificateDer<'_>) -> Option<String> {
@@ -38,10 +38,12 @@ pub(crate) type Unexpected = Arc<Mutex<Option<String>>>;
 /// Checks peers of either side.
 #[derive(Debug)]
 pub(crate) struct SpiffeVerifier {
-    pub(crate) roots: Arc<RootCertStore>,
-    pub(crate) provider: Arc<CryptoProvider>,
-    pub(crate) allow: Allow,
-    pub(crate) unexpected: Unexpected,
+    roots: Arc<RootCertStore>,
+    provider: Arc<CryptoProvider>,
+    /// Checks a client's chain and that its certificate is meant for clients.
+    clients: Arc<dyn ClientCertVerifier>,
+    allow: Allow,
+    unexpected: Unexpected,
 }
 
 /// Whom a verifier lets through.
@@ -70,20 +72,19 @@ impl Allow {
 }
 
 impl SpiffeVerifier {
-    fn check(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<(), Error> {
-        let parsed = ParsedCertificate::try_from(certificate)?;
-        rustls::client::verify_server_cert_signed_by_trust_anchor(
-            &parsed,
-            &self.roots,
-            intermediates,
-            now,
-            self.provider.signature_verification_algorithms.all,
-        )?;
+    pub(crate) fn new(
+        roots: &Arc<RootCertStore>,
+        provider: Arc<CryptoProvider>,
+        allow: Allow,
+        unexpected: &Unexpected,
+    ) -> Result<Self, IdentityError> {
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider)).build();
+        let clients = clients.map_err(|error| IdentityError::Handshake(error.to_string()))?;
+        Ok(Self { roots: Arc::clone(roots), provider, clients, allow, unexpected: Arc::clone(unexpected) })
+    }
+
+    /// The name must be one that is let through.
+    fn check_name(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
         let name = spiffe_id(certificate).unwrap_or_default();
         if self.allow.admits(&name) {
             return Ok(());
@@ -102,7 +103,14 @@ impl ServerCertVerifier for SpiffeVerifier {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.check(certificate, intermediates, now).map(|()| ServerCertVerified::assertion())
+        rustls::client::verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(certificate)?,
+            &self.roots,
+            intermediates,
+            now,
+            self.provider.signature_verification_algorithms.all,
+        )?;
+        self.check_name(certificate).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -139,7 +147,8 @@ impl ClientCertVerifier for SpiffeVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.check(certificate, intermediates, now).map(|()| ClientCertVerified::assertion())
+        let verified = self.clients.verify_client_cert(certificate, intermediates, now)?;
+        self.check_name(certificate).map(|()| verified)
     }
 
     fn verify_tls12_signature(

@@ -18,13 +18,17 @@ impl Local {
         Arc::new(Self { snapshots: watch::Sender::new(Arc::default()) })
     }
 
-    fn change(&self, change: impl FnOnce(&mut Snapshot)) {
-        self.snapshots.send_modify(|present| {
+    /// Applies a change that says whether it was one.
+    fn change(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
+        self.snapshots.send_if_modified(|present| {
             let mut next = Snapshot::clone(present);
-            change(&mut next);
-            next.services.retain(|_, instances| !instances.is_empty());
-            next.revision += 1;
-            *present = Arc::new(next);
+            let changed = change(&mut next);
+            if changed {
+                next.services.retain(|_, instances| !instances.is_empty());
+                next.revision += 1;
+                *present = Arc::new(next);
+            }
+            changed
         });
     }
 }
@@ -32,28 +36,33 @@ impl Local {
 impl Register for Local {
     fn announce(&self, instance: Instance) -> BoxFuture<'_, Result<(), RegistryError>> {
         Box::pin(async move {
-            let taken = self.snapshots.borrow().services.values().flatten().any(|known| {
-                known.id == instance.id && (known.address != instance.address || known.service != instance.service)
-            });
-            if taken {
-                return Err(RegistryError::Taken(instance.id));
-            }
+            // One step: two that announce the same id at once cannot both find it free.
+            let mut taken = None;
             self.change(|snapshot| {
+                let mut known = snapshot.services.values().flatten().filter(|known| known.id == instance.id);
+                if known.any(|known| known.address != instance.address || known.service != instance.service) {
+                    taken = Some(instance.id);
+                    return false;
+                }
                 let instances = snapshot.services.entry(instance.service.clone()).or_default();
+                if instances.contains(&instance) {
+                    return false;
+                }
                 instances.retain(|known| known.id != instance.id);
                 let place = instances.partition_point(|known| known.id < instance.id);
                 instances.insert(place, instance);
+                true
             });
-            Ok(())
+            taken.map_or(Ok(()), |id| Err(RegistryError::Taken(id)))
         })
     }
 
     fn withdraw<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), RegistryError>> {
         Box::pin(async move {
             self.change(|snapshot| {
-                for instances in snapshot.services.values_mut() {
-                    instances.retain(|known| known.id != id);
-                }
+                let before: usize = snapshot.services.values().map(Vec::len).sum();
+                snapshot.services.values_mut().for_each(|instances| instances.retain(|known| known.id != id));
+                before != snapshot.services.values().map(Vec::len).sum::<usize>()
             });
             Ok(())
         })
