@@ -13,5 +13,6 @@ mod fake;
 mod harness;
 mod http;
 mod life;
+mod mesh;
 mod sessions;
 mod streams;

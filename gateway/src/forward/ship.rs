@@ -1,7 +1,7 @@
 //! The attempt loop: pick an instance, send, judge, and try elsewhere only where that is safe and paid for.
 //!
 //! Safe means: nothing of the request left the gateway, or the tool's own annotations (or the method) say that repeating
-//! does no harm. Paid for means: the service's retry budget has room. A tool that fails is not an instance that fails.
+//! does no harm. Paid for means: the service's retry budget has room, or nobody was reached. A tool that fails is not an instance that fails.
 //! A repeated request keeps its JSON-RPC id: it goes to another instance or over a new session, where the id is new, and a
 //! cancellation that names it must still find it.
 
@@ -72,6 +72,9 @@ impl From<Failed> for Refusal {
 /// Attempts at one call, the first included.
 const ATTEMPTS: usize = 3;
 
+/// Instances of which none could be reached, after which a call is given up.
+const REACHES: usize = 8;
+
 /// One attempt that got no answer.
 struct Miss {
     broken: Broken,
@@ -96,8 +99,11 @@ pub(crate) async fn ship(gateway: &Arc<Gateway>, shipment: &Shipment) -> Result<
             Ok(landed) => return Ok(landed),
             Err(missed) => missed,
         };
-        let allowed = missed.again && shipment.pinned.is_none() && tried.len() < ATTEMPTS;
-        if !allowed || !service.budget.try_withdraw(gateway.upstreams.now()) {
+        // What reached nobody has cost nobody anything: it is tried on without being paid for.
+        let free = matches!(missed.broken, Broken::Unreachable);
+        let most = if free { REACHES } else { ATTEMPTS };
+        let allowed = missed.again && shipment.pinned.is_none() && tried.len() < most;
+        if !allowed || !(free || service.budget.try_withdraw(gateway.upstreams.now())) {
             let retry = missed.retry_after.unwrap_or(Duration::from_secs(1));
             return Err(Failed { refusal: refuse(shipment, missed.broken, retry), unsent: missed.unsent });
         }

@@ -1,0 +1,350 @@
+//! Many instances of many servers over a real Consul: a dev agent, servers and gateways as processes of their own, and a load
+//! that counts what its clients see.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{command, eventually, stateless_body, variable},
+    http::{parse, request},
+};
+
+mod connect;
+mod faults;
+mod identity;
+mod life;
+mod registry;
+mod scale;
+
+/// A program that ends with the test.
+pub(crate) struct Process(Child);
+
+impl Process {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).spawn().unwrap())
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) {
+        let began = Instant::now();
+        while self.0.try_wait().unwrap().is_none() {
+            assert!(began.elapsed() < Duration::from_secs(20), "a process did not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A port that is free now.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A Consul agent that forgets everything when it is killed.
+pub(crate) struct Consul {
+    process: Process,
+    ports: [u16; 4],
+}
+
+impl Consul {
+    pub(crate) fn start() -> Self {
+        let ports = [free_port(), free_port(), free_port(), free_port()];
+        let consul = Self { process: Self::spawn(ports, tempfile::tempfile().unwrap()), ports };
+        consul.await_leader();
+        consul
+    }
+
+    fn spawn([http, lan, wan, server]: [u16; 4], log: std::fs::File) -> Process {
+        let mut agent = command(&variable("WEFT_CONSUL"));
+        agent.args(["agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-disable-host-node-id"]);
+        agent.args(["-grpc-port=-1", "-dns-port=-1", "-hcl", "disable_update_check = true"]);
+        agent.args([format!("-http-port={http}"), format!("-serf-lan-port={lan}"), format!("-serf-wan-port={wan}")]);
+        agent.arg(format!("-server-port={server}")).stdout(log.try_clone().unwrap()).stderr(log);
+        Process::start(&mut agent)
+    }
+
+    fn await_leader(&self) {
+        eventually("Consul has a leader", || self.try_get("/v1/status/leader").is_some_and(|text| text.len() > 4));
+    }
+
+    fn try_get(&self, path: &str) -> Option<String> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.ports[0])).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+        write!(socket, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok()?;
+        let mut raw = Vec::new();
+        socket.read_to_end(&mut raw).ok()?;
+        raw.windows(4).any(|window| window == b"\r\n\r\n").then(|| parse(&raw).text())
+    }
+
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Value {
+        let answer = request(self.ports[0], "PUT", path, &[], body.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap_or(Value::Null)
+    }
+
+    pub(crate) fn send(&self, method: &str, path: &str, body: &Value) -> Value {
+        let answer = request(self.ports[0], method, path, &[], body.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap_or(Value::Null)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
+        serde_json::from_str(&self.try_get(path).unwrap_or_default()).unwrap_or(Value::Null)
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// Kills it; nothing of what it knew comes back.
+    pub(crate) fn kill(&mut self) {
+        self.process.signal("KILL");
+        self.process.wait();
+    }
+
+    pub(crate) fn again(&mut self) {
+        self.process = Self::spawn(self.ports, tempfile::tempfile().unwrap());
+        self.await_leader();
+    }
+
+    /// For `--registry`, with checks that hurry.
+    pub(crate) fn registry(&self) -> String {
+        format!("consul://127.0.0.1:{}?check_s=0.5&ttl_s=4&hold_s=6", self.ports[0])
+    }
+
+    /// For `--identity`.
+    pub(crate) fn identity(&self) -> String {
+        format!("consul://127.0.0.1:{}", self.ports[0])
+    }
+}
+
+/// A mesh: Consul, and a folder for keys.
+pub(crate) struct Mesh {
+    pub(crate) consul: Consul,
+    folder: tempfile::TempDir,
+    made: AtomicUsize,
+    pub(crate) identity: Option<String>,
+}
+
+impl Mesh {
+    pub(crate) fn start() -> Self {
+        let (consul, folder) = (Consul::start(), tempfile::tempdir().unwrap());
+        Self { consul, folder, made: AtomicUsize::new(0), identity: None }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn identity(&self) -> String {
+        self.identity.clone().unwrap_or_else(|| format!("dev:{}", self.path("ca").display()))
+    }
+
+    /// An echo server; gives its process and its id in the registry.
+    pub(crate) fn echo(&self) -> Echo {
+        self.echo_as(&self.identity())
+    }
+
+    pub(crate) fn echo_as(&self, identity: &str) -> Echo {
+        let state = self.path(&format!("server-{}", self.made.fetch_add(1, Ordering::Relaxed)));
+        let (port, admin) = (free_port(), free_port());
+        let mut weft = command(&variable("WEFT_BIN"));
+        weft.args(["serve", "echo", "--listen", &format!("127.0.0.1:{port}")]);
+        weft.args(["--admin", &format!("127.0.0.1:{admin}"), "--registry", &self.consul.registry()]);
+        weft.args(["--identity", identity, "--log", "error", "--state"]).arg(state);
+        Echo { process: Process::start(&mut weft), port, admin, id: format!("mcp-echo-{port}") }
+    }
+
+    pub(crate) fn gateway(&self) -> Gateway {
+        let identity = self.identity();
+        let mut weft = command(&variable("WEFT_BIN"));
+        weft.args(["gateway", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log", "error"]);
+        weft.args(["--registry", &self.consul.registry(), "--identity", &identity, "--state"]);
+        // Replicas share the key of sessions.
+        weft.arg(self.path("gateway")).stdout(Stdio::piped());
+        let mut process = Process::start(&mut weft);
+        let mut lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
+        let mut port = || {
+            let line = lines.next().expect("the gateway ended before it said where it listens").unwrap();
+            let address = line.rsplit(':').next().unwrap().split('/').next().unwrap().to_owned();
+            address.parse().unwrap_or_else(|_| panic!("{line}"))
+        };
+        let (port, admin) = (port(), port());
+        std::thread::spawn(move || lines.for_each(drop));
+        Gateway { process, port, admin }
+    }
+}
+
+/// A server of its own.
+pub(crate) struct Echo {
+    pub(crate) process: Process,
+    pub(crate) port: u16,
+    pub(crate) admin: u16,
+    pub(crate) id: String,
+}
+
+/// A gateway of its own.
+pub(crate) struct Gateway {
+    pub(crate) process: Process,
+    pub(crate) port: u16,
+    pub(crate) admin: u16,
+}
+
+impl Gateway {
+    pub(crate) fn status(&self) -> Value {
+        request(self.admin, "GET", "/api/v1/status", &[], b"").json()
+    }
+
+    /// Ids of the echo instances, with the registry's opinion.
+    pub(crate) fn instances(&self) -> Vec<(String, bool)> {
+        let status = self.status();
+        let services = status["services"].as_array().unwrap();
+        let echo = services.iter().find(|service| service["service"] == "echo");
+        let instances = echo.and_then(|echo| echo["instances"].as_array()).cloned().unwrap_or_default();
+        instances.iter().map(|it| (it["id"].as_str().unwrap().to_owned(), it["healthy"] == true)).collect()
+    }
+
+    /// Waits until so many echo instances take calls and the tool is known.
+    pub(crate) fn await_healthy(&self, count: usize) {
+        eventually(&format!("{count} instances are healthy"), || {
+            self.instances().iter().filter(|(_, healthy)| *healthy).count() == count
+        });
+        eventually("the tool is known", || call(self.port, Duration::from_secs(5)).is_ok());
+    }
+
+    /// The sum of a metric over labels that contain `part`.
+    pub(crate) fn metric(&self, name: &str, part: &str) -> f64 {
+        let text = request(self.admin, "GET", "/metrics", &[], b"").text();
+        let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(part));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+}
+
+/// One call of a read-only tool of the stateless era; how long it took, or what went wrong.
+pub(crate) fn call(port: u16, patience: Duration) -> Result<Duration, String> {
+    let began = Instant::now();
+    let params = json!({ "name": "echo_echo", "arguments": { "text": "hello" } });
+    let body = stateless_body("tools/call", &params);
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).map_err(|error| format!("connect: {error}"))?;
+    socket.set_read_timeout(Some(patience)).unwrap();
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\n\
+         mcp-name: echo_echo\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let sent = socket.write_all(head.as_bytes()).and_then(|()| socket.write_all(body.as_bytes()));
+    sent.map_err(|error| format!("send: {error}"))?;
+    let mut raw = Vec::new();
+    socket.read_to_end(&mut raw).map_err(|error| format!("read: {error}"))?;
+    if !raw.windows(4).any(|window| window == b"\r\n\r\n") {
+        return Err("the connection was closed".into());
+    }
+    let answer = parse(&raw);
+    let text = answer.text();
+    let right = answer.status == 200 && text.contains(r#""isError":false"#) && text.contains("hello");
+    if right { Ok(began.elapsed()) } else { Err(format!("{}: {text}", answer.status)) }
+}
+
+/// What the clients of a load saw.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) right: usize,
+    pub(crate) wrong: Vec<String>,
+    pub(crate) slowest: Duration,
+}
+
+/// Clients that call without a pause until they are told to stop.
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    seen: Arc<Mutex<Seen>>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    /// Four clients, each of which turns to the next of `ports` when one cannot be reached.
+    pub(crate) fn start(ports: &[u16]) -> Self {
+        let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Seen::default())));
+        let clients = (0..4)
+            .map(|number| {
+                let (stop, seen, ports) = (Arc::clone(&stop), Arc::clone(&seen), ports.to_vec());
+                std::thread::spawn(move || client(number, &ports, &stop, &seen))
+            })
+            .collect();
+        Self { stop, seen, clients }
+    }
+
+    /// Stops the clients; all of their calls must have been answered rightly. Gives what they saw.
+    pub(crate) fn all_right(self, what: &str) -> Seen {
+        self.stop.store(true, Ordering::Relaxed);
+        self.clients.into_iter().for_each(|client| client.join().unwrap());
+        let seen = std::mem::take(&mut *self.seen.lock().unwrap());
+        eprintln!("{what}: {} calls, {} wrong, slowest {:?}", seen.right, seen.wrong.len(), seen.slowest);
+        assert!(seen.wrong.is_empty(), "{what}: {} of {}: {}", seen.wrong.len(), seen.right, seen.wrong[0]);
+        assert!(seen.right > 20, "{what}: only {} calls", seen.right);
+        seen
+    }
+}
+
+/// One client of a load.
+fn client(mut at: usize, ports: &[u16], stop: &AtomicBool, seen: &Mutex<Seen>) {
+    let patience = Duration::from_secs(15);
+    while !stop.load(Ordering::Relaxed) {
+        let mut outcome = call(ports[at % ports.len()], patience);
+        let mut left = ports.len() - 1;
+        while left > 0 && outcome.as_ref().is_err_and(|why| why.starts_with("connect: ")) {
+            (at, left) = (at + 1, left - 1);
+            outcome = call(ports[at % ports.len()], patience);
+        }
+        seen.lock().unwrap().count(outcome);
+        std::thread::sleep(Duration::from_millis(4));
+    }
+}
+
+impl Seen {
+    fn count(&mut self, outcome: Result<Duration, String>) {
+        match outcome {
+            Ok(took) => {
+                self.right += 1;
+                self.slowest = self.slowest.max(took);
+            }
+            Err(why) => self.wrong.push(why),
+        }
+    }
+}
+
+/// Lets time pass under load.
+pub(crate) fn pass(seconds: f64) {
+    std::thread::sleep(Duration::from_secs_f64(seconds));
+}
+
+/// Whether a file's folder can be written: kept here for the tests that rotate certificates.
+pub(crate) fn write(path: &Path, text: &str) {
+    let fresh = path.with_extension("fresh");
+    std::fs::write(&fresh, text).unwrap();
+    std::fs::rename(fresh, path).unwrap();
+}

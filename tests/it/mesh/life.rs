@@ -1,0 +1,74 @@
+//! Rolling restarts under load, and sessions that go on at another replica.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Load, Mesh, pass};
+use crate::{harness::SESSION, http::request};
+
+#[test]
+fn every_instance_is_replaced_one_by_one_and_no_call_fails() {
+    let mesh = Mesh::start();
+    let mut servers = vec![mesh.echo(), mesh.echo(), mesh.echo()];
+    let gateway = mesh.gateway();
+    gateway.await_healthy(3);
+    let load = Load::start(&[gateway.port]);
+    for _ in 0..3 {
+        let mut old = servers.remove(0);
+        old.process.signal("TERM");
+        old.process.wait();
+        servers.push(mesh.echo());
+        gateway.await_healthy(3);
+    }
+    pass(0.5);
+    load.all_right("rolling restart of the servers");
+}
+
+#[test]
+fn both_gateways_are_replaced_one_by_one_and_no_call_fails() {
+    let mesh = Mesh::start();
+    let _servers = [mesh.echo(), mesh.echo()];
+    let mut gateways = vec![mesh.gateway(), mesh.gateway(), mesh.gateway()];
+    gateways.iter().for_each(|gateway| gateway.await_healthy(2));
+    // Clients of the first two; the third stays, as a load balancer would have one.
+    let ports: Vec<u16> = gateways.iter().map(|gateway| gateway.port).collect();
+    let load = Load::start(&ports);
+    for _ in 0..2 {
+        pass(1.0);
+        let mut old = gateways.remove(0);
+        old.process.signal("TERM");
+        old.process.wait();
+    }
+    pass(1.0);
+    load.all_right("rolling restart of the gateways");
+}
+
+#[test]
+fn a_session_goes_on_at_another_replica() {
+    let mesh = Mesh::start();
+    let _server = mesh.echo();
+    let (mut first, second) = (mesh.gateway(), mesh.gateway());
+    first.await_healthy(1);
+    second.await_healthy(1);
+    let post = |port: u16, token: Option<&str>, body: &serde_json::Value| {
+        let mut headers = vec![("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+        headers.extend(token.map(|token| ("mcp-session-id", token)));
+        request(port, "POST", "/mcp", &headers, body.to_string().as_bytes())
+    };
+    let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": SESSION, "capabilities": {}, "clientInfo": { "name": "test", "version": "1" } } });
+    let begun = post(first.port, None, &initialize);
+    let token = begun.header("mcp-session-id").unwrap().to_owned();
+    let call = |port: u16, id: u32| {
+        let body = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call",
+            "params": { "name": "echo_echo", "arguments": { "text": "again" } } });
+        post(port, Some(&token), &body).message()
+    };
+    assert_eq!(call(first.port, 1)["result"]["isError"], false);
+    assert_eq!(call(second.port, 2)["result"]["isError"], false);
+    first.process.signal("KILL");
+    first.process.wait();
+    assert_eq!(call(second.port, 3)["result"]["isError"], false);
+    assert!(super::call(second.port, Duration::from_secs(5)).is_ok());
+}
