@@ -21,10 +21,12 @@ use crate::{
     http::{parse, request},
 };
 
+mod cluster;
 mod connect;
 mod faults;
 mod identity;
 mod life;
+mod partition;
 mod registry;
 mod scale;
 

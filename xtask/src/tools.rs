@@ -28,6 +28,7 @@ impl Tools {
         let cache = Cache::open(&repo.root)?;
         let _alone = cache.lock()?;
         let pins = repo.root.join(PINS);
+        programs()?;
         let mut variables = vec![("WEFT_NGINX", nginx(&cache, true)?), ("WEFT_CONSUL", consul(&cache, true)?)];
         variables.extend(node::ensure(&cache, &pins)?);
         variables.extend(python::ensure(&cache, &pins)?);
@@ -74,6 +75,16 @@ fn nginx(cache: &Cache, may_install: bool) -> Result<PathBuf> {
     }
     folder.fill(|path| debian::unpack("nginx", path, Path::new("usr/sbin/nginx"), "-v"))?;
     Ok(program)
+}
+
+/// Small programs that tests use as they are, each with its package.
+const PROGRAMS: [(&str, &str); 4] =
+    [("openssl", "openssl"), ("curl", "curl"), ("ip", "iproute2"), ("iptables", "iptables")];
+
+fn programs() -> Result<()> {
+    let missing = PROGRAMS.into_iter().filter(|(program, _)| find_program(program).is_none());
+    let packages: Vec<&str> = missing.map(|(_, package)| package).collect();
+    if packages.is_empty() { Ok(()) } else { debian::install(&packages) }
 }
 
 /// The last Debian release that has Consul; the registry keeps to what this version and today's share.

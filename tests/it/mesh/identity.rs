@@ -151,11 +151,20 @@ fn who_is_not_of_the_mesh_is_refused_and_counted() {
     }
     pass(1.0);
     load.all_right("two of three instances are not who they should be");
+    // Somebody has no certificate, or speaks TLS as it was.
+    let at = format!("127.0.0.1:{}", good.port);
+    let turned_away = |reason: &str| {
+        let text = request(good.admin, "GET", "/metrics", &[], b"").text();
+        text.lines().any(|line| line.starts_with("weft_service_tls_failures_total") && line.contains(reason))
+    };
+    for (version, reason) in [("-tls1_3", "no_certificate"), ("-tls1_2", "old_protocol")] {
+        let mut client = Command::new("openssl");
+        client.args(["s_client", "-connect", &at, version]).stdin(std::process::Stdio::null());
+        let _ = client.output().unwrap();
+        eventually(&format!("{reason} is counted"), || turned_away(reason));
+    }
     // Somebody speaks plain text to a server.
     let mut socket = TcpStream::connect(("127.0.0.1", good.port)).unwrap();
     socket.write_all(b"GET /live HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
-    eventually("plain text is counted", || {
-        let text = request(good.admin, "GET", "/metrics", &[], b"").text();
-        text.lines().any(|line| line.starts_with("weft_service_tls_failures_total") && line.contains("plain_text"))
-    });
+    eventually("plain text is counted", || turned_away("plain_text"));
 }

@@ -61,7 +61,7 @@ pub(crate) fn unpack_from(suite: &str, package: &str, folder: &Path, program: &P
         format!("Dir::Cache={}", view.join("cache").display()),
         "Acquire::Check-Valid-Until=false".to_owned(),
         "Acquire::Languages=none".to_owned(),
-        "APT::Sandbox::User=".to_owned() + &command::output(Command::new("id").arg("-un"))?.trim().to_owned(),
+        "APT::Sandbox::User=".to_owned() + command::output(Command::new("id").arg("-un"))?.trim(),
     ];
     let apt = |arguments: &[&str]| {
         let mut apt = Command::new("apt-get");

@@ -10,7 +10,8 @@ use weft_identity::{DevCa, Identity, IdentityError, PeerId, Peers};
 
 const SERVER: &str = "spiffe://weft.local/svc/server";
 
-async fn meet(
+/// A server and a client meet once: whom the server saw, and what the client was told.
+pub(crate) async fn meet(
     server: &Identity,
     allow: Peers,
     client: &Identity,
