@@ -25,6 +25,7 @@ use crate::{admit, settings::Settings};
 
 pub(crate) mod connection;
 pub(crate) mod exchange;
+mod line;
 mod service;
 
 use connection::Connections;

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 mod client;
 mod drive;
+mod mesh;
 mod nginx;
 mod page;
 mod picks;
@@ -37,6 +38,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Part {
+    /// What mutual TLS, many instances and choosing among them cost.
+    Mesh,
     /// What choosing an instance costs, without a gateway or a network.
     Picks,
 }
@@ -58,10 +61,12 @@ async fn main() -> Result<()> {
         print!("{}", picks::table(&picks::rows()));
         return Ok(());
     }
+    let mesh = matches!(arguments.part, Some(Part::Mesh));
     let mut terminate = signal(SignalKind::terminate())?;
     // Signals end the run by way of its destructors, which end the programs that it started.
     tokio::select! {
-        done = measure(arguments.quick) => done,
+        done = measure(arguments.quick), if !mesh => done,
+        done = mesh::run(arguments.quick), if mesh => done,
         _ = terminate.recv() => bail!("stopped"),
         _ = tokio::signal::ctrl_c() => bail!("stopped"),
     }

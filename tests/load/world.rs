@@ -62,7 +62,7 @@ fn variable(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-fn required(name: &str) -> Result<PathBuf> {
+pub(crate) fn required(name: &str) -> Result<PathBuf> {
     variable(name).with_context(|| format!("{name} is not set: run this with `cargo xtask bench`"))
 }
 

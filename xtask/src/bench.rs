@@ -9,6 +9,7 @@ use crate::repo::Repo;
 use crate::{binaries, command, tools};
 
 const PAGE: &str = "docs/reference/performance.md";
+const MESH_PAGE: &str = "docs/reference/performance-mesh.md";
 
 /// Runs the benchmark with `args`; writes the page when `write` and the run was a whole one, without arguments.
 pub(crate) fn run(repo: &Repo, args: &[String], write: bool) -> Result<()> {
@@ -29,14 +30,19 @@ pub(crate) fn run(repo: &Repo, args: &[String], write: bool) -> Result<()> {
     if page.trim().is_empty() {
         bail!("the benchmark printed nothing");
     }
-    if !write || !args.is_empty() {
-        println!("{PAGE} is left as it is: it is written by a run without arguments");
+    let page_of = match args {
+        [] => Some(PAGE),
+        [part] if part == "mesh" => Some(MESH_PAGE),
+        _ => None,
+    };
+    let Some(name) = page_of.filter(|_| write) else {
+        println!("no page is written: that is done by `bench` and `bench mesh` without other arguments");
         return Ok(());
-    }
-    let path = repo.root.join(PAGE);
+    };
+    let path = repo.root.join(name);
     fs::create_dir_all(path.parent().unwrap_or(&repo.root))?;
     fs::write(path, format!("<!-- Written by `cargo xtask bench`. -->\n\n{page}"))
-        .with_context(|| format!("cannot write {PAGE}"))?;
-    println!("wrote {PAGE}");
+        .with_context(|| format!("cannot write {name}"))?;
+    println!("wrote {name}");
     Ok(())
 }

@@ -15,7 +15,7 @@ header{display:flex;flex-wrap:wrap;gap:.5rem 1.5rem;align-items:baseline;border-
 .facts{display:flex;flex-wrap:wrap;gap:.75rem;margin:1rem 0}\
 .fact{background:var(--soft);border-radius:.5rem;padding:.5rem .9rem}.fact b{display:block;font-size:1.25rem}\
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line)}\
-th{font-weight:600}td.n{font-variant-numeric:tabular-nums}.wide{overflow-x:auto}\
+th{font-weight:600}td.n{font-variant-numeric:tabular-nums}.wide{overflow-x:auto}th,td:first-child,td code{white-space:nowrap}td:last-child{overflow-wrap:anywhere}\
 code{background:var(--soft);border-radius:.25rem;padding:.1rem .3rem;overflow-wrap:anywhere}\
 .tag{border-radius:1rem;padding:.05rem .6rem;font-size:.85rem;border:1px solid currentColor}\
 .good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}\

@@ -6,14 +6,13 @@
 //! other, and dropping a connection is the one cancellation that every server understands.
 
 use std::{
-    future::poll_fn,
     net::SocketAddr,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -21,56 +20,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1},
-};
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::timeout,
-};
+use hyper::body::Incoming;
+use tokio::{net::TcpStream, time::timeout};
 use weft_identity::Identity;
 
-/// A connection and the handle that gives it requests. Nobody drives an idle one; whoever waits for an answer drives its
-/// own, so that no call is handed from one task to another.
-struct Line {
-    sender: http1::SendRequest<Full<Bytes>>,
-    driver: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
-    over: bool,
-    _count: Count,
-}
-
-impl Line {
-    /// Lets the connection read and write what it can.
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.over && self.driver.as_mut().poll(cx).is_ready() {
-            self.over = true;
-        }
-    }
-
-    /// True when it can take a request: the server has not closed it meanwhile.
-    fn is_usable(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        !self.over && !self.sender.is_closed()
-    }
-
-    /// Sends a request and drives the connection until the head of the answer is there.
-    async fn ask(
-        &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>> {
-        let mut answer = pin!(self.sender.try_send_request(request));
-        poll_fn(|cx| {
-            if !self.over && self.driver.as_mut().poll(cx).is_ready() {
-                self.over = true;
-            }
-            answer.as_mut().poll(cx)
-        })
-        .await
-    }
-}
+use super::line::Line;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -214,18 +168,10 @@ impl Connections {
         match &self.expected {
             Some((identity, expected)) => {
                 let stream = identity.connector().connect(expected, socket).await.map_err(failed)?;
-                self.http(stream).await
+                Line::open(stream, &self.open).await.map_err(|error| error.to_string())
             }
-            None => self.http(socket).await,
+            None => Line::open(socket, &self.open).await.map_err(|error| error.to_string()),
         }
-    }
-
-    async fn http<S>(&self, stream: S) -> Result<Line, String>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        Ok(Line { sender, driver: Box::pin(connection), over: false, _count: Count::up(&self.open) })
     }
 
     /// True when the mesh's intentions do not allow calls to this instance (any more).
@@ -239,22 +185,6 @@ impl Connections {
     /// Closes what is idle.
     pub(crate) fn close(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
-/// Counts an open connection for as long as it lives.
-struct Count(Arc<AtomicUsize>);
-
-impl Count {
-    fn up(counter: &Arc<AtomicUsize>) -> Self {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(counter))
-    }
-}
-
-impl Drop for Count {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

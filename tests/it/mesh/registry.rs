@@ -30,6 +30,11 @@ fn instances_join_leave_rest_and_die_in_the_eyes_of_a_gateway() {
         answered("ready", "200 OK") && answered("grpc", "success")
     });
     assert!(mesh.consul.get("/v1/catalog/service/mcp-gateway").as_array().unwrap().len() == 1);
+    // Gateways are asked as well, and are well.
+    let checks = mesh.consul.get("/v1/agent/checks");
+    let of_gateway = || checks.as_object().unwrap().values().filter(|check| check["ServiceName"] == "mcp-gateway");
+    assert_eq!(of_gateway().count(), 2);
+    assert!(of_gateway().all(|check| check["Status"] == "passing"), "{checks}");
     // Maintenance takes an instance out without stopping it.
     mesh.consul.put(&format!("/v1/agent/service/maintenance/{}?enable=true", two.id), &json!(null));
     eventually("the instance rests", || gateway.instances().contains(&(two.id.clone(), false)));

@@ -137,6 +137,11 @@ pub(crate) fn registration(instance: &Instance, options: &ConsulOptions) -> Valu
             "CheckID": format!("{}-ready", instance.id), "Name": "ready over HTTP", "HTTP": format!("http://{health}/ready"),
             "Interval": interval, "Timeout": timeout, "Status": "passing", "DeregisterCriticalServiceAfter": remove,
         }));
+    }
+    // A gateway's administration address speaks HTTP only.
+    if let Some(health) = instance.health.filter(|_| instance.service.as_ref() != ServiceId::GATEWAY) {
+        let (interval, timeout) =
+            (seconds(options.check), seconds(options.check.max(std::time::Duration::from_secs(1))));
         checks.push(json!({
             "CheckID": format!("{}-grpc", instance.id), "Name": "serving over gRPC",
             "GRPC": format!("{health}/{}", name(&instance.service)),
