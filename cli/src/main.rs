@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod certs;
 mod serve;
 mod services;
 mod state;
@@ -28,6 +29,8 @@ enum Command {
     Serve(serve::Service),
     /// Run one gateway as a process of its own.
     Gateway(serve::Gateway),
+    /// Make a development authority for `--identity dev:DIR`.
+    Certs(certs::Arguments),
     /// Show what a gateway knows: services, instances, health, breakers, load.
     Status(status::Arguments),
     /// List the tools of every service, as clients see them.
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Up(arguments) => up::run(arguments),
         Command::Serve(arguments) => return serve::service(arguments),
         Command::Gateway(arguments) => return serve::gateway(arguments),
+        Command::Certs(arguments) => certs::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Tools(arguments) => tools::run(&arguments),
     };

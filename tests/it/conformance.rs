@@ -13,13 +13,13 @@ use serde_json::Value;
 use crate::harness::{Weft, command, variable};
 
 /// Our conformance server, running.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut child = command(&variable("WEFT_CONFORMANCE_SERVER"))
             .args(["--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())

@@ -5,7 +5,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Load, Mesh, pass};
-use crate::{harness::SESSION, http::request};
+use crate::{
+    conformance::Server,
+    harness::{SESSION, eventually},
+    http::{events, parse, read_until, request, send},
+};
 
 #[test]
 fn every_instance_is_replaced_one_by_one_and_no_call_fails() {
@@ -71,4 +75,48 @@ fn a_session_goes_on_at_another_replica() {
     first.process.wait();
     assert_eq!(call(second.port, 3)["result"]["isError"], false);
     assert!(super::call(second.port, Duration::from_secs(5)).is_ok());
+}
+
+#[test]
+fn an_answer_that_reaches_the_other_replica_finds_who_asked() {
+    let mesh = Mesh::start();
+    let asking = Server::start();
+    let body =
+        json!({ "ID": "asking", "Name": "asking", "Tags": ["mcp"], "Address": "127.0.0.1", "Port": asking.port });
+    mesh.consul.put("/v1/agent/service/register", &body);
+    let (first, second) = (mesh.gateway(), mesh.gateway());
+    for gateway in [&first, &second] {
+        eventually("the asking server is known", || gateway.status().to_string().contains("test_elicitation"));
+    }
+    for path in ["/mcp", "/mcp/asking"] {
+        let tool = if path == "/mcp" { "asking_test_elicitation" } else { "test_elicitation" };
+        let post = |port: u16, token: Option<&str>, body: &serde_json::Value| {
+            let mut headers =
+                vec![("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+            headers.extend(token.map(|token| ("mcp-session-id", token)));
+            send(port, "POST", path, &headers, body.to_string().as_bytes())
+        };
+        let whole = |mut stream: std::net::TcpStream| {
+            let mut raw = Vec::new();
+            let _ = std::io::Read::read_to_end(&mut stream, &mut raw);
+            parse(&raw)
+        };
+        let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": { "protocolVersion": SESSION,
+            "capabilities": { "elicitation": {} }, "clientInfo": { "name": "test", "version": "1" } } });
+        let token = whole(post(first.port, None, &initialize)).header("mcp-session-id").unwrap().to_owned();
+        let ready = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        assert_eq!(whole(post(first.port, Some(&token), &ready)).status, 202);
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": { "name": tool, "arguments": { "message": "Who are you?" } } });
+        let (mut stream, mut raw) = (post(first.port, Some(&token), &call), Vec::new());
+        let text = read_until(&mut stream, &mut raw, |text| text.contains("elicitation/create"));
+        let question = events(&text).into_iter().find(|(_, data)| data.contains("elicitation/create")).unwrap().1;
+        let id = serde_json::from_str::<serde_json::Value>(&question).unwrap()["id"].clone();
+        let answer =
+            json!({ "jsonrpc": "2.0", "id": id, "result": { "action": "accept", "content": { "name": "Ada" } } });
+        // Not where the question came from.
+        assert_eq!(whole(post(second.port, Some(&token), &answer)).status, 202);
+        let text = read_until(&mut stream, &mut raw, |text| text.contains("\"result\""));
+        assert!(text.contains("accept"), "{path}: {text}");
+    }
 }

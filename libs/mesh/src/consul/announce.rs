@@ -37,6 +37,12 @@ impl Keeper {
 
     /// The first registration: a refusal is told to whoever announces, an outage only logged.
     pub(crate) async fn first(&self) -> Result<(), RegistryError> {
+        // An agent that may not be asked about itself is taken as it is.
+        if let Err(ConsulError::Refused { status, text }) = self.api.version().await
+            && status != 403
+        {
+            return Err(RegistryError::Settings(text));
+        }
         self.is_free().await?;
         match self.register().await {
             Ok(()) => Ok(()),

@@ -21,6 +21,18 @@ pub struct ConsulClient {
     scope: Vec<(&'static str, String)>,
 }
 
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct About {
+    config: AboutConfig,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AboutConfig {
+    version: String,
+}
+
 /// What a blocking query gave.
 pub struct ConsulRead<T> {
     /// The answer.
@@ -149,6 +161,21 @@ impl ConsulClient {
             Ok(read) => Ok(Some(read.value)),
             Err(ConsulError::Refused { status, .. }) if status == StatusCode::NOT_FOUND => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The agent's version, and a refusal when it has no namespaces or partitions and they are asked for: an agent without
+    /// them would quietly answer for all.
+    pub async fn version(&self) -> Result<String, ConsulError> {
+        let about: About = self.read("/v1/agent/self", 0).await?.value;
+        let version = about.config.version;
+        let asked = self.scope.iter().find(|(key, _)| *key != "dc");
+        match asked {
+            Some((key, value)) if !version.contains("ent") => Err(ConsulError::Refused {
+                status: StatusCode::BAD_REQUEST,
+                text: format!("{key}={value} needs Consul Enterprise, and this is {version}"),
+            }),
+            _ => Ok(version),
         }
     }
 
