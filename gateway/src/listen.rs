@@ -24,6 +24,9 @@ pub(crate) struct Peer {
 /// A client that has sent no complete header after this long is cut: idle half-open sockets are cheap to make.
 const HEADER_WAIT: Duration = Duration::from_secs(15);
 
+/// How long connections are taken after the end has begun.
+const LINGER: Duration = Duration::from_millis(250);
+
 /// Serves until `stop`, then lets every connection finish what it began; returns when all are gone or `grace` is over.
 pub(crate) async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: CancellationToken, grace: Duration) {
     let mut http = auto::Builder::new(TokioExecutor::new());
@@ -45,6 +48,19 @@ pub(crate) async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: Canc
             },
         };
         serve_connection(&gateway, &http, &connections, socket, Peer { address });
+    }
+    // Whoever was told of this gateway a moment ago still comes, and whom the system has let in already must be answered: the
+    // port closes when nobody has come for a while.
+    let mut linger = std::pin::pin!(tokio::time::sleep(LINGER));
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            () = &mut linger => break,
+        };
+        if let Ok((socket, address)) = accepted {
+            serve_connection(&gateway, &http, &connections, socket, Peer { address });
+        }
     }
     drop(listener);
     if tokio::time::timeout(grace, connections.shutdown()).await.is_err() {

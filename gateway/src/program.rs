@@ -102,7 +102,7 @@ async fn serve(settings: Settings, recorder: Recorder) -> Result<()> {
         "a gateway needs a registry to find servers: --registry consul://HOST:PORT or static:FILE; \
          `weft up` needs none",
     )?;
-    let registry = Registry::open(&text)?;
+    let registry = Registry::open(&text).await?;
     let identity = match &settings.identity {
         Some(source) => Some(Identity::open(source, ServiceId::GATEWAY).await?),
         None => None,

@@ -20,14 +20,18 @@ impl Identity {
         let unusable = |error: weft_mesh::RegistryError| IdentityError::Source(format!("{text:?}: {error}"));
         if let Some(rest) = text.strip_prefix("consul") {
             let address = match rest {
-                "" => variable("CONSUL_HTTP_ADDR").unwrap_or_default().trim_start_matches("http://").to_owned(),
-                _ => rest.strip_prefix("://").ok_or_else(|| unknown(text))?.to_owned(),
+                "" => {
+                    let told = variable("CONSUL_HTTP_ADDR").unwrap_or_default();
+                    format!("consul://{}", told.trim_start_matches("http://"))
+                }
+                _ if rest.starts_with("://") => text.to_owned(),
+                _ => return Err(unknown(text)),
             };
             let options = ConsulOptions::parse(&address, variable).map_err(unusable)?;
             return consul::start(&options, &format!("mcp-{name}")).await;
         }
-        if let Some(rest) = text.strip_prefix("vault://") {
-            return Vault::parse(rest, variable)?.start(name).await;
+        if text.starts_with("vault://") {
+            return Vault::parse(text, variable)?.start(name).await;
         }
         match text.split_once(':') {
             Some(("dev", dir)) if !dir.is_empty() => DevCa::open_or_create(Path::new(dir))?.issue(name),

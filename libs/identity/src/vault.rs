@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::task::AbortHandle;
-use weft_mesh::Query;
+use weft_mesh::SourceUri;
 
 use crate::{Identity, IdentityError, Material, Source, pem};
 
@@ -62,25 +62,29 @@ pub enum Login {
     },
 }
 
+const KEYS: &[&str] =
+    &["tls", "domain", "life_s", "ca_file", "ns", "token_file", "approle", "secret_file", "kubernetes", "jwt_file"];
+
 impl Vault {
-    /// Reads `HOST:PORT/MOUNT/ROLE[?key=value&…]`. Keys: `tls`, `domain`, `life_s`, `ca_file`, `ns`, and one way to log in:
+    /// Reads `vault://HOST:PORT/MOUNT/ROLE[?key=value&…]`. Keys: `tls`, `domain`, `life_s`, `ca_file`, `ns`, and one way to log in:
     /// `token_file`, `approle` with `secret_file`, or `kubernetes` (with `jwt_file`). Without one the variable `VAULT_TOKEN`
     /// is the token. `VAULT_CACERT` and `VAULT_NAMESPACE` are read as Vault's own tools do.
     pub fn parse(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self, IdentityError> {
-        let wrong = |why: String| IdentityError::Source(format!("vault://{text}: {why}"));
-        let mut query = Query::parse(text).map_err(|error| wrong(error.to_string()))?;
-        let base = query.base.clone();
+        let wrong = |why: String| IdentityError::Source(format!("{text}: {why}"));
+        let mut query = SourceUri::split(text, "vault", KEYS).map_err(|error| wrong(error.why))?;
+        let base = query.rest.clone();
+        let mut take = |key: &str| query.take::<String>(key).unwrap_or_default();
         let (address, path) = base.split_once('/').ok_or_else(|| wrong("write vault://HOST:PORT/MOUNT/ROLE".into()))?;
         let (mount, role) = path.rsplit_once('/').ok_or_else(|| wrong("write vault://HOST:PORT/MOUNT/ROLE".into()))?;
-        let authorities = query.take("ca_file").or_else(|| variable("VAULT_CACERT")).map(PathBuf::from);
-        let tls = query.take("tls").map_or(authorities.is_some(), |it| it == "true" || it == "1");
-        let kubernetes = query.take("kubernetes");
+        let authorities = take("ca_file").or_else(|| variable("VAULT_CACERT")).map(PathBuf::from);
+        let tls = take("tls").map_or(authorities.is_some(), |it| it == "true" || it == "1");
+        let kubernetes = take("kubernetes");
         let account = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-        let jwt_file = query.take("jwt_file").unwrap_or_else(|| account.to_owned());
-        let login = match (query.take("token_file"), query.take("approle"), kubernetes) {
+        let jwt_file = take("jwt_file").unwrap_or_else(|| account.to_owned());
+        let login = match (take("token_file"), take("approle"), kubernetes) {
             (Some(path), None, None) => Login::TokenFile(path.into()),
             (None, Some(role), None) => {
-                let secret = query.take("secret_file").ok_or_else(|| wrong("approle needs secret_file".into()))?;
+                let secret = take("secret_file").ok_or_else(|| wrong("approle needs secret_file".into()))?;
                 Login::AppRole { role, secret_file: secret.into() }
             }
             (None, None, Some(role)) => Login::Kubernetes { role, token_file: jwt_file.into() },
@@ -89,21 +93,20 @@ impl Vault {
             })?),
             _ => return Err(wrong("give one of token_file, approle and kubernetes".into())),
         };
-        let vault = Self {
+        let domain = take("domain").unwrap_or_else(|| "weft.local".into());
+        let namespace = take("ns").or_else(|| variable("VAULT_NAMESPACE")).filter(|it| !it.is_empty());
+        let life = query.take_seconds("life_s").map_err(|error| wrong(error.why))?;
+        let life = life.unwrap_or(Duration::from_secs(24 * 3600));
+        Ok(Self {
             url: format!("{}://{address}", if tls { "https" } else { "http" }),
             mount: mount.to_owned(),
             role: role.to_owned(),
-            domain: query.take("domain").unwrap_or_else(|| "weft.local".into()),
-            life: query
-                .seconds("life_s")
-                .map_err(|error| wrong(error.to_string()))?
-                .unwrap_or(Duration::from_secs(24 * 3600)),
+            domain,
+            life,
             authorities,
-            namespace: query.take("ns").or_else(|| variable("VAULT_NAMESPACE")).filter(|it| !it.is_empty()),
+            namespace,
             login,
-        };
-        query.end().map_err(|error| wrong(error.to_string()))?;
-        Ok(vault)
+        })
     }
 
     /// Obtains the identity `spiffe://<domain>/svc/<name>` and keeps it renewed.

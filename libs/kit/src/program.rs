@@ -233,7 +233,8 @@ async fn host(settings: &HostSettings, manifest: &Manifest) -> anyhow::Result<Ho
     }
     let register = match &settings.registry {
         Some(text) => Some(
-            Registry::open(text)?
+            Registry::open(text)
+                .await?
                 .register()
                 .with_context(|| format!("instances cannot be announced in {text}; leave --registry out"))?,
         ),

@@ -17,7 +17,7 @@ use std::{
 
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{BoxFuture, Instance, Register, RegistryError, Snapshot, Watch, query::Query};
+use crate::{BoxFuture, Instance, Register, RegistryError, Snapshot, SourceUri, Watch};
 
 mod announce;
 mod api;
@@ -54,6 +54,22 @@ pub struct ConsulOptions {
     pub hold: Duration,
 }
 
+const KEYS: &[&str] = &[
+    "tls",
+    "token",
+    "token_file",
+    "ca_file",
+    "cert_file",
+    "key_file",
+    "ns",
+    "partition",
+    "dc",
+    "check_s",
+    "ttl_s",
+    "remove_after_s",
+    "hold_s",
+];
+
 impl ConsulOptions {
     /// The usual values for the agent at `url`.
     pub fn new(url: impl Into<String>) -> Self {
@@ -72,14 +88,16 @@ impl ConsulOptions {
         }
     }
 
-    /// Reads `HOST:PORT[?key=value&…]`. Keys: `tls`, `token`, `token_file`, `ca_file`, `cert_file`, `key_file`, `ns`,
+    /// Reads `consul://HOST:PORT[?key=value&…]`. Keys: `tls`, `token`, `token_file`, `ca_file`, `cert_file`, `key_file`, `ns`,
     /// `partition`, `dc`, `check_s`, `ttl_s`, `remove_after_s`, `hold_s`; what is missing is taken from the variables that
     /// Consul's own tools read (`CONSUL_HTTP_TOKEN`, `CONSUL_HTTP_TOKEN_FILE`, `CONSUL_CACERT`, `CONSUL_CLIENT_CERT`,
     /// `CONSUL_CLIENT_KEY`, `CONSUL_NAMESPACE`, `CONSUL_PARTITION`, `CONSUL_HTTP_SSL`).
     pub fn parse(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self, RegistryError> {
-        let mut query = Query::parse(text)?;
-        let mut text_of =
-            |key: &str, name: &str| query.take(key).or_else(|| variable(name).filter(|it| !it.is_empty()));
+        let mut uri = SourceUri::split(text, "consul", KEYS)?;
+        let mut text_of = |key: &str, name: &str| {
+            let said: Option<String> = uri.take(key).unwrap_or_default();
+            said.or_else(|| variable(name).filter(|it| !it.is_empty()))
+        };
         let token = text_of("token", "CONSUL_HTTP_TOKEN");
         let token_file = text_of("token_file", "CONSUL_HTTP_TOKEN_FILE");
         let authorities = text_of("ca_file", "CONSUL_CACERT").map(PathBuf::from);
@@ -104,7 +122,8 @@ impl ConsulOptions {
             ),
             (None, None) => None,
         };
-        let address = if query.base.is_empty() { "127.0.0.1:8500" } else { &query.base };
+        let address =
+            if uri.rest.is_empty() { "127.0.0.1:8500".to_owned() } else { uri.rest.trim_end_matches('/').to_owned() };
         let usual = Self::new(format!("{}://{address}", if tls { "https" } else { "http" }));
         let options = Self {
             token,
@@ -112,14 +131,13 @@ impl ConsulOptions {
             certificate,
             namespace,
             partition,
-            datacenter: query.take("dc"),
-            check: query.seconds("check_s")?.unwrap_or(usual.check),
-            ttl: query.seconds("ttl_s")?.unwrap_or(usual.ttl),
-            remove_after: query.seconds("remove_after_s")?.unwrap_or(usual.remove_after),
-            hold: query.seconds("hold_s")?.unwrap_or(usual.hold),
+            datacenter: uri.take("dc")?,
+            check: uri.take_seconds("check_s")?.unwrap_or(usual.check),
+            ttl: uri.take_seconds("ttl_s")?.unwrap_or(usual.ttl),
+            remove_after: uri.take_seconds("remove_after_s")?.unwrap_or(usual.remove_after),
+            hold: uri.take_seconds("hold_s")?.unwrap_or(usual.hold),
             ..usual
         };
-        query.end()?;
         Ok(options)
     }
 }
@@ -216,15 +234,19 @@ mod tests {
     #[test]
     fn an_address_with_options_becomes_a_client() {
         let none = |_: &str| None;
-        let options = ConsulOptions::parse("10.0.0.1:8500?token=t&dc=dc2&ttl_s=6", none).unwrap();
+        let options = ConsulOptions::parse("consul://10.0.0.1:8500?token=t&dc=dc2&ttl_s=6", none).unwrap();
         assert_eq!(
             (options.url.as_str(), options.token.as_deref(), options.datacenter.as_deref(), options.ttl),
             ("http://10.0.0.1:8500", Some("t"), Some("dc2"), Duration::from_secs(6))
         );
-        assert_eq!(ConsulOptions::parse("", none).unwrap().url, "http://127.0.0.1:8500");
+        assert_eq!(ConsulOptions::parse("consul://", none).unwrap().url, "http://127.0.0.1:8500");
         let environment = |name: &str| (name == "CONSUL_CACERT").then(|| "/ca.pem".to_owned());
-        assert_eq!(ConsulOptions::parse("a:8501", environment).unwrap().url, "https://a:8501");
-        for (text, hint) in [("a:1?tokn=t", "tokn"), ("a:1?ttl_s=x", "ttl_s"), ("a:1?cert_file=/c", "key_file")] {
+        assert_eq!(ConsulOptions::parse("consul://a:8501", environment).unwrap().url, "https://a:8501");
+        for (text, hint) in [
+            ("consul://a:1?tokn=t", "tokn"),
+            ("consul://a:1?ttl_s=x", "ttl_s"),
+            ("consul://a?cert_file=/c", "key_file"),
+        ] {
             let error = ConsulOptions::parse(text, none).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
         }

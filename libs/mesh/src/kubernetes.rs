@@ -1,166 +1,98 @@
-//! A registry in Kubernetes: the endpoint slices (`discovery.k8s.io/v1`) of services that carry a label, watched.
+//! A registry in a Kubernetes cluster: the EndpointSlices of Services that are marked as MCP, into instances. Apart from
+//! other sources, because the cluster itself says what is ready, where, and when it goes.
 //!
-//! | slice | instance |
-//! |---|---|
-//! | label `weft.dev/service`, else `kubernetes.io/service-name` without `mcp-` | `service` |
-//! | port named `mcp`, else the first | the port of `address` |
-//! | endpoint's `conditions`: ready, or serving, and not terminating | `healthy` |
-//! | endpoint's `zone`, its pod's name | `zone`, `id` |
-//! | annotations `weft.dev/path`, `/identity`, `/weight`, `/era`, `/sessions`, `/schemes`, `/policy`, `/version` | the same |
-//!
-//! The watch is kube's: a list, then changes from its version on, bookmarks, and a new list when the version is too old. While
-//! the API server is away the last set stays, marked stale. Nothing is announced here: Kubernetes does that from pods.
+//! A Service is marked by the label `weft.dev/mcp=true`, which Kubernetes copies to its slices. Which service it is says
+//! the label `weft.dev/service`, else the Service's name without `mcp-`. The port is the one named `mcp`, else the first.
+//! The role needs `list` and `watch` of `endpointslices` in `discovery.k8s.io`.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use futures_util::StreamExt as _;
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{
-    Api, Client, ResourceExt as _,
-    runtime::{WatchStreamExt as _, watcher},
+    Api, Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
 };
 use tokio::sync::watch;
 
-use crate::{Instance, PeerEra, Query, RegistryError, ServiceId, Snapshot, Watch, shown::Shown};
+use crate::{
+    Snapshot, Watch,
+    latest::{Latest, Services},
+};
 
-/// The label that makes a service a member of the mesh.
-const SELECTOR: &str = "weft.dev/mcp=true";
-/// What the keys of annotations begin with.
-const PREFIX: &str = "weft.dev/";
-const SERVICE_LABEL: &str = "weft.dev/service";
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+mod follow;
+mod options;
+mod slice;
 
-/// A registry in Kubernetes.
-#[derive(Debug)]
+pub use options::{KubernetesOptions, Namespaces};
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a cluster cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum KubernetesError {
+    /// No kubeconfig and no service account, or one that cannot be used.
+    #[error("no configuration for the cluster; run in a pod with a service account, or give ?kubeconfig=")]
+    NoCluster(#[source] Cause),
+    /// The address of the API server is none.
+    #[error("{server:?} is not the address of an API server")]
+    Server {
+        /// As it was written.
+        server: String,
+        /// Why.
+        source: Cause,
+    },
+    /// Its certificates or credentials make no sense.
+    #[error("cannot prepare to talk to the cluster; look at its certificates and credentials")]
+    Client(#[source] Cause),
+}
+
+/// A registry in a cluster.
 pub struct Kubernetes {
-    namespace: Option<String>,
-    selector: String,
-    shown: Shown,
+    api: Api<EndpointSlice>,
+    options: KubernetesOptions,
+    latest: Latest,
 }
 
 impl Kubernetes {
-    /// Reads `[NAMESPACE][?selector=LABELS]`: one namespace, that of the pod or of the kubeconfig without one, all with `*`.
-    pub fn parse(text: &str) -> Result<Arc<Self>, RegistryError> {
-        let mut query = Query::parse(text)?;
-        let selector = query.take("selector").unwrap_or_else(|| SELECTOR.to_owned());
-        let namespace = Some(query.base.clone()).filter(|base| !base.is_empty());
-        query.end()?;
-        Ok(Arc::new(Self { namespace, selector, shown: Shown::nothing() }))
-    }
-
-    /// Watches with the client that the pod's service account or the kubeconfig gives; never returns. Its owner aborts it.
-    pub async fn follow(&self) {
-        let mut said = false;
-        loop {
-            match Client::try_default().await {
-                Ok(client) => return self.follow_with(client).await,
-                Err(error) => {
-                    self.shown.mark_stale(&error);
-                    if !said {
-                        tracing::error!(%error, "there is no Kubernetes to find servers in; is this a pod, or is there a kubeconfig?");
-                    }
-                    said = true;
-                }
-            }
-            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-        }
-    }
-
-    async fn follow_with(&self, client: Client) {
-        let api: Api<EndpointSlice> = match self.namespace.as_deref() {
-            Some("*") => Api::all(client),
-            Some(namespace) => Api::namespaced(client, namespace),
-            None => Api::default_namespaced(client),
+    /// Prepares to ask; [`Self::follow`] asks. Until the first answer the snapshot is empty and stale.
+    pub async fn connect(options: KubernetesOptions) -> Result<Arc<Self>, KubernetesError> {
+        let mut config = config(&options).await?;
+        // The loop has its own patience, and must know of every failure.
+        config.default_retry = false;
+        let client = Client::try_from(config).map_err(|error| KubernetesError::Client(error.into()))?;
+        let api = match &options.namespaces {
+            Namespaces::Own => Api::default_namespaced(client),
+            Namespaces::All => Api::all(client),
+            Namespaces::Named(namespace) => Api::namespaced(client, namespace),
         };
-        let config = watcher::Config::default().labels(&self.selector);
-        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
-        let mut slices: BTreeMap<String, EndpointSlice> = BTreeMap::new();
-        let mut listed: BTreeMap<String, EndpointSlice> = BTreeMap::new();
-        while let Some(event) = events.next().await {
-            let key = |slice: &EndpointSlice| format!("{}/{}", slice.namespace().unwrap_or_default(), slice.name_any());
-            match event {
-                Ok(watcher::Event::Init) => listed.clear(),
-                Ok(watcher::Event::InitApply(slice)) => drop(listed.insert(key(&slice), slice)),
-                Ok(watcher::Event::InitDone) => {
-                    slices = std::mem::take(&mut listed);
-                    self.shown.set(services(slices.values()));
-                }
-                Ok(watcher::Event::Apply(slice)) => {
-                    slices.insert(key(&slice), slice);
-                    self.shown.set(services(slices.values()));
-                }
-                Ok(watcher::Event::Delete(slice)) => {
-                    slices.remove(&key(&slice));
-                    self.shown.set(services(slices.values()));
-                }
-                Err(error) => self.shown.mark_stale(&error),
-            }
-        }
+        Ok(Arc::new(Self { api, options, latest: Latest::new(Services::new(), true) }))
+    }
+
+    /// Lists and watches; never returns. Its owner aborts it.
+    pub async fn follow(&self) {
+        follow::follow(self).await;
     }
 }
 
 impl Watch for Kubernetes {
     fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.shown.watch()
+        self.latest.watch()
     }
 }
 
-/// A service may have several slices; an endpoint may stand in two of them while it moves.
-fn services<'a>(slices: impl Iterator<Item = &'a EndpointSlice>) -> BTreeMap<ServiceId, Vec<Instance>> {
-    let mut services: BTreeMap<ServiceId, BTreeMap<String, Instance>> = BTreeMap::new();
-    for slice in slices {
-        let Some(service) = service_of(slice) else {
-            tracing::warn!(
-                slice = slice.name_any(),
-                "an endpoint slice has no usable service name; label it {SERVICE_LABEL}"
-            );
-            continue;
-        };
-        let all = services.entry(service.clone()).or_default();
-        for instance in slice.endpoints.iter().filter_map(|endpoint| instance(slice, endpoint, &service)) {
-            let known = all.entry(instance.id.clone()).or_insert_with(|| instance.clone());
-            if instance.healthy {
-                *known = instance;
-            }
+async fn config(options: &KubernetesOptions) -> Result<Config, KubernetesError> {
+    if let Some(server) = &options.server {
+        let wrong = |source| KubernetesError::Server { server: server.clone(), source };
+        return Ok(Config::new(server.parse().map_err(|error| wrong(Cause::from(error)))?));
+    }
+    let chosen = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
+    let none = |error: Cause| KubernetesError::NoCluster(error);
+    match (&options.kubeconfig, &options.context) {
+        (Some(path), _) => {
+            let file = Kubeconfig::read_from(path).map_err(|error| none(error.into()))?;
+            Config::from_custom_kubeconfig(file, &chosen).await.map_err(|error| none(error.into()))
         }
+        (None, Some(_)) => Config::from_kubeconfig(&chosen).await.map_err(|error| none(error.into())),
+        (None, None) => Config::infer().await.map_err(|error| none(error.into())),
     }
-    services.into_iter().map(|(service, all)| (service, all.into_values().collect())).collect()
 }
-
-fn service_of(slice: &EndpointSlice) -> Option<ServiceId> {
-    let labels = slice.labels();
-    let name = labels.get(SERVICE_LABEL).or_else(|| labels.get(SERVICE_NAME))?;
-    name.strip_prefix("mcp-").unwrap_or(name).parse().ok()
-}
-
-fn instance(slice: &EndpointSlice, endpoint: &Endpoint, service: &ServiceId) -> Option<Instance> {
-    let ports = slice.ports.as_deref().unwrap_or_default();
-    let port = ports.iter().find(|port| port.name.as_deref() == Some("mcp")).or_else(|| ports.first())?.port?;
-    let ip: IpAddr = endpoint.addresses.first()?.parse().ok()?;
-    let mut instance = Instance::new(service.clone(), 0, SocketAddr::new(ip, u16::try_from(port).ok()?));
-    let pod = endpoint.target_ref.as_ref().and_then(|target| target.name.clone());
-    instance.id = pod.unwrap_or_else(|| format!("mcp-{service}-{}", instance.address));
-    let conditions = endpoint.conditions.clone().unwrap_or_default();
-    // Absent means yes for ready, and for serving whatever ready says (EndpointConditions).
-    let ready = conditions.ready.unwrap_or(true);
-    instance.healthy = conditions.serving.unwrap_or(ready) && conditions.terminating != Some(true);
-    instance.zone.clone_from(&endpoint.zone);
-    let said = |key: &str| slice.annotations().get(&format!("{PREFIX}{key}")).cloned();
-    instance.path = said("path").unwrap_or(instance.path);
-    instance.identity = said("identity");
-    instance.version = said("version").unwrap_or_default();
-    instance.weight = said("weight").and_then(|text| text.parse().ok()).unwrap_or(1);
-    instance.sessions = said("sessions").is_none_or(|text| text != "false");
-    instance.schemes = said("schemes").map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default();
-    instance.policy = said("policy");
-    let era = said("era").and_then(|text| serde_json::from_value(serde_json::Value::String(text)).ok());
-    instance.era = era.unwrap_or(PeerEra::Unknown);
-    Some(instance)
-}
-
-#[cfg(test)]
-mod tests;

@@ -11,19 +11,21 @@ use tokio::sync::watch;
 mod consul;
 mod dns;
 mod file;
+#[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod latest;
 mod local;
-mod query;
-mod shown;
 mod source;
+mod uri;
 
 pub use consul::{Consul, ConsulClient, ConsulError, ConsulOptions, ConsulRead};
-pub use dns::Dns;
+pub use dns::{Dns, DnsError, DnsTarget};
 pub use file::{FileError, StaticFile};
-pub use kubernetes::Kubernetes;
+#[cfg(feature = "kubernetes")]
+pub use kubernetes::{Kubernetes, KubernetesError, KubernetesOptions, Namespaces};
 pub use local::Local;
-pub use query::Query;
 pub use source::Registry;
+pub use uri::{InvalidSource, SourceUri};
 
 /// A future in a trait object's method.
 pub type BoxFuture<'a, T> = futures_util::future::BoxFuture<'a, T>;
@@ -183,6 +185,12 @@ pub enum RegistryError {
     /// The registry did not answer as it should.
     #[error("the registry is away: {0}")]
     Away(String),
+}
+
+impl From<InvalidSource> for RegistryError {
+    fn from(error: InvalidSource) -> Self {
+        Self::Settings(error.to_string())
+    }
 }
 
 /// Tells the registry of an instance.

@@ -4,54 +4,36 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::{BoxFuture, Instance, Register, RegistryError, Snapshot, Watch};
+use crate::{
+    BoxFuture, Instance, Register, RegistryError, Snapshot, Watch,
+    latest::{Latest, Services},
+};
 
 /// The registry of one process.
 #[derive(Debug)]
 pub struct Local {
-    snapshots: watch::Sender<Arc<Snapshot>>,
+    latest: Latest,
 }
 
 impl Local {
     /// An empty registry.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { snapshots: watch::Sender::new(Arc::default()) })
-    }
-
-    /// Applies a change that says whether it was one.
-    fn change(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
-        self.snapshots.send_if_modified(|present| {
-            let mut next = Snapshot::clone(present);
-            let changed = change(&mut next);
-            if changed {
-                next.services.retain(|_, instances| !instances.is_empty());
-                next.revision += 1;
-                *present = Arc::new(next);
-            }
-            changed
-        });
+        Arc::new(Self { latest: Latest::new(Services::new(), false) })
     }
 }
 
 impl Register for Local {
     fn announce(&self, instance: Instance) -> BoxFuture<'_, Result<(), RegistryError>> {
         Box::pin(async move {
-            // One step: two that announce the same id at once cannot both find it free.
-            let mut taken = None;
-            self.change(|snapshot| {
-                let mut known = snapshot.services.values().flatten().filter(|known| known.id == instance.id);
-                if known.any(|known| known.address != instance.address || known.service != instance.service) {
-                    taken = Some(instance.id);
-                    return false;
+            let taken = self.latest.change(|snapshot| {
+                let taken = snapshot.services.values().flatten().any(|known| is_another(known, &instance));
+                if taken {
+                    return Some(instance.id);
                 }
                 let instances = snapshot.services.entry(instance.service.clone()).or_default();
-                if instances.contains(&instance) {
-                    return false;
-                }
                 instances.retain(|known| known.id != instance.id);
-                let place = instances.partition_point(|known| known.id < instance.id);
-                instances.insert(place, instance);
-                true
+                instances.push(instance);
+                None
             });
             taken.map_or(Ok(()), |id| Err(RegistryError::Taken(id)))
         })
@@ -59,19 +41,24 @@ impl Register for Local {
 
     fn withdraw<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), RegistryError>> {
         Box::pin(async move {
-            self.change(|snapshot| {
-                let before: usize = snapshot.services.values().map(Vec::len).sum();
-                snapshot.services.values_mut().for_each(|instances| instances.retain(|known| known.id != id));
-                before != snapshot.services.values().map(Vec::len).sum::<usize>()
+            self.latest.change(|snapshot| {
+                for instances in snapshot.services.values_mut() {
+                    instances.retain(|known| known.id != id);
+                }
             });
             Ok(())
         })
     }
 }
 
+/// Has the id of `new` but is not the same process.
+fn is_another(known: &Instance, new: &Instance) -> bool {
+    known.id == new.id && (known.address != new.address || known.service != new.service)
+}
+
 impl Watch for Local {
     fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.snapshots.subscribe()
+        self.latest.watch()
     }
 }
 
@@ -97,5 +84,42 @@ mod tests {
         registry.withdraw("mcp-echo-2").await.unwrap();
         registry.withdraw("mcp-none-1").await.unwrap();
         assert!(watch.borrow_and_update().services.is_empty());
+    }
+    fn numbered(port: u16) -> Instance {
+        Instance::new("echo".parse().unwrap(), 1, ([127, 0, 0, 1], port).into())
+    }
+
+    #[tokio::test]
+    async fn what_changes_nothing_wakes_nobody() {
+        let registry = Local::new();
+        registry.announce(numbered(1)).await.unwrap();
+        let mut watch = registry.watch();
+        let before = watch.borrow_and_update().revision;
+        registry.announce(numbered(1)).await.unwrap();
+        registry.announce(numbered(2)).await.unwrap_err();
+        registry.withdraw("mcp-none-1").await.unwrap();
+        assert!(!watch.has_changed().unwrap());
+        assert_eq!(watch.borrow().revision, before);
+        registry.announce(Instance { weight: 2, ..numbered(1) }).await.unwrap();
+        assert!(watch.has_changed().unwrap());
+    }
+
+    #[test]
+    fn of_many_who_announce_one_id_at_once_one_wins() {
+        for _ in 0..50 {
+            let registry = Local::new();
+            let start = std::sync::Barrier::new(4);
+            let announce = |port| {
+                start.wait();
+                futures_util::FutureExt::now_or_never(registry.announce(numbered(port))).unwrap().is_ok()
+            };
+            let won = std::thread::scope(|scope| {
+                let announce = &announce;
+                let threads: Vec<_> = (1..=4).map(|port| scope.spawn(move || announce(port))).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).filter(|won| *won).count()
+            });
+            assert_eq!(won, 1);
+            assert_eq!(registry.watch().borrow().services.values().flatten().count(), 1);
+        }
     }
 }

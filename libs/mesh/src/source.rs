@@ -7,43 +7,53 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{Consul, ConsulOptions, Dns, Kubernetes, Register, RegistryError, Snapshot, StaticFile, Watch as _};
 
 /// A registry of any kind.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Registry {
     /// `consul://HOST:PORT[?…]`, see [`ConsulOptions::parse`].
     Consul(Arc<Consul>),
-    /// `k8s://[NAMESPACE][?…]`, see [`Kubernetes::parse`].
+    /// `k8s://[NAMESPACE][?…]`, see [`crate::KubernetesOptions`].
+    #[cfg(feature = "kubernetes")]
     Kubernetes(Arc<Kubernetes>),
-    /// `dns://NAME[?…]`, see [`Dns::parse`].
+    /// `dns://NAME[?…]`, several with commas between them; see [`crate::DnsTarget`].
     Dns(Arc<Dns>),
     /// `static:FILE`.
     Static(Arc<StaticFile>),
 }
 
 impl Registry {
-    /// Opens what `text` names; asks nothing over the network yet.
-    pub fn open(text: &str) -> Result<Self, RegistryError> {
+    /// Opens what `text` names; asks for no instances yet.
+    pub async fn open(text: &str) -> Result<Self, RegistryError> {
         let variable = |name: &str| std::env::var(name).ok();
-        if let Some(rest) = text.strip_prefix("consul://") {
-            return Ok(Self::Consul(Consul::new(ConsulOptions::parse(rest, variable)?)?));
+        let told = |error: &dyn std::error::Error| {
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            RegistryError::Settings(format!("{error}{cause}"))
+        };
+        match text.split_once(':').map_or("", |(scheme, _)| scheme) {
+            "consul" => Ok(Self::Consul(Consul::new(ConsulOptions::parse(text, variable)?)?)),
+            #[cfg(feature = "kubernetes")]
+            "k8s" => {
+                let kubernetes = Kubernetes::connect(text.parse()?).await;
+                Ok(Self::Kubernetes(kubernetes.map_err(|error| told(&error))?))
+            }
+            "dns" => {
+                let targets = text.split(',').map(str::parse).collect::<Result<Vec<_>, _>>()?;
+                Ok(Self::Dns(Dns::open(targets).map_err(|error| told(&error))?))
+            }
+            "static" => {
+                let path = text.trim_start_matches("static:");
+                Ok(Self::Static(StaticFile::open(Path::new(path)).map_err(|error| told(&error))?))
+            }
+            _ => Err(RegistryError::Settings(format!("{text:?} is no registry; write {FORMS}"))),
         }
-        if let Some(rest) = text.strip_prefix("k8s://") {
-            return Ok(Self::Kubernetes(Kubernetes::parse(rest)?));
-        }
-        if let Some(rest) = text.strip_prefix("dns://") {
-            return Ok(Self::Dns(Dns::parse(rest)?));
-        }
-        if let Some(path) = text.strip_prefix("static:") {
-            let file = StaticFile::open(Path::new(path));
-            return Ok(Self::Static(file.map_err(|error| RegistryError::Settings(error.to_string()))?));
-        }
-        Err(RegistryError::Settings(format!("{text:?} is no registry; write {FORMS}")))
     }
 
     /// Where instances can be announced; a file and DNS cannot be told, and Kubernetes finds out by itself.
     pub fn register(&self) -> Option<Arc<dyn Register>> {
         match self {
             Self::Consul(consul) => Some(Arc::clone(consul) as _),
-            Self::Kubernetes(_) | Self::Dns(_) | Self::Static(_) => None,
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(_) => None,
+            Self::Dns(_) | Self::Static(_) => None,
         }
     }
 
@@ -54,6 +64,7 @@ impl Registry {
                 let followed = Arc::clone(consul);
                 (consul.watch(), tokio::spawn(async move { followed.follow().await }))
             }
+            #[cfg(feature = "kubernetes")]
             Self::Kubernetes(kubernetes) => {
                 let followed = Arc::clone(kubernetes);
                 (kubernetes.watch(), tokio::spawn(async move { followed.follow().await }))

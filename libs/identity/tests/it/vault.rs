@@ -117,8 +117,10 @@ async fn certificates_are_issued_renewed_and_kept_while_vault_is_away() {
     let secret = folder.path().join("secret");
     std::fs::write(&secret, "hush\n").unwrap();
     let none = |_: &str| None;
-    let text =
-        format!("{address}/pki/mesh/weft?domain=mesh.test&approle=mesh-role&secret_file={}&life_s=", secret.display());
+    let text = format!(
+        "vault://{address}/pki/mesh/weft?domain=mesh.test&approle=mesh-role&secret_file={}&life_s=",
+        secret.display()
+    );
     let server = Vault::parse(&format!("{text}6"), none).unwrap().start("server").await.unwrap();
     let client = Vault::parse(&format!("{text}600"), none).unwrap().start("client").await.unwrap();
     let name = "spiffe://mesh.test/svc/server";
@@ -143,10 +145,16 @@ async fn certificates_are_issued_renewed_and_kept_while_vault_is_away() {
 async fn what_vault_refuses_is_said() {
     let address = stand_in(Arc::default()).await;
     let token = |name: &str| (name == "VAULT_TOKEN").then(|| "wrong".to_owned());
-    let refused =
-        Vault::parse(&format!("{address}/pki/mesh/weft"), token).unwrap().start("x").await.unwrap_err().to_string();
+    let refused = Vault::parse(&format!("vault://{address}/pki/mesh/weft"), token)
+        .unwrap()
+        .start("x")
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("403") && refused.contains("permission denied"), "{refused}");
-    for (text, hint) in [("a:1", "MOUNT/ROLE"), ("a:1/pki/weft", "VAULT_TOKEN"), ("a:1/pki/weft?tokn=x", "log in")] {
+    for (text, hint) in
+        [("vault://a:1", "MOUNT/ROLE"), ("vault://a:1/pki/weft", "VAULT_TOKEN"), ("vault://a/b/c?tokn=x", "tokn")]
+    {
         let error = Vault::parse(text, |_| None).unwrap_err().to_string();
         assert!(error.contains(hint), "{error}");
     }
