@@ -4,7 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{Consul, ConsulOptions, Dns, Kubernetes, Register, RegistryError, Snapshot, StaticFile, Watch as _};
+#[cfg(feature = "kubernetes")]
+use crate::Kubernetes;
+use crate::{Consul, ConsulOptions, Dns, Register, RegistryError, Snapshot, StaticFile, Watch as _};
 
 /// A registry of any kind.
 #[derive(Clone)]
@@ -22,6 +24,7 @@ pub enum Registry {
 
 impl Registry {
     /// Opens what `text` names; asks for no instances yet.
+    #[cfg_attr(not(feature = "kubernetes"), expect(clippy::unused_async, reason = "only a cluster makes one wait"))]
     pub async fn open(text: &str) -> Result<Self, RegistryError> {
         let variable = |name: &str| std::env::var(name).ok();
         let told = |error: &dyn std::error::Error| {
@@ -82,4 +85,8 @@ impl Registry {
 }
 
 /// For the error that says how to write one.
+#[cfg(feature = "kubernetes")]
 const FORMS: &str = "consul://HOST:PORT, k8s://NAMESPACE, dns://NAME or static:FILE";
+/// The same, built without the client of Kubernetes.
+#[cfg(not(feature = "kubernetes"))]
+const FORMS: &str = "consul://HOST:PORT, dns://NAME or static:FILE";

@@ -9,7 +9,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use weft_identity::{DevCa, Identity, Peers};
+use weft_identity::{Connector, DevCa, Identity, Peers};
 use weft_kit::{Host, Running, serve};
 use weft_mesh::{Local, PeerEra, Watch};
 
@@ -43,7 +43,7 @@ fn only(identity: &Identity) -> Peers {
 
 /// Asks `whoami` as `identity` with the headers of a gateway; an error is a refused connection.
 async fn whoami(
-    identity: &Identity,
+    connector: &Connector,
     server: &str,
     address: SocketAddr,
     claims: &[(&str, &str)],
@@ -57,7 +57,7 @@ async fn whoami(
     }
     let request = request.body(Full::<Bytes>::from(message.to_string())).unwrap();
     let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-    let stream = identity.connector().connect(server, stream).await.map_err(|error| error.to_string())?;
+    let stream = connector.connect(server, stream).await.map_err(|error| error.to_string())?;
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let response = if is_h2 {
         let io = TokioIo::new(stream);
@@ -87,9 +87,9 @@ async fn the_gateway_speaks_for_its_callers() {
     let gateway = mesh.identity("gateway");
     let running = mesh.served(only(&gateway)).await;
     let server = mesh.identity("rack").spiffe_id();
-    let who = whoami(&gateway, &server, running.address(), &CLAIMS).await.unwrap();
+    let who = whoami(&gateway.connector(), &server, running.address(), &CLAIMS).await.unwrap();
     assert_eq!(who, json!({"caller": "alice", "namespace": "team-a", "roles": ["reader", "writer"]}));
-    let who = whoami(&gateway, &server, running.address(), &[]).await.unwrap();
+    let who = whoami(&gateway.connector().offering_http2(), &server, running.address(), &[]).await.unwrap();
     assert_eq!(who["namespace"], "local");
 }
 
@@ -98,7 +98,7 @@ async fn a_peer_of_the_trust_domain_speaks_only_for_itself() {
     let mesh = Mesh::new();
     let running = mesh.served(Peers::TrustDomain).await;
     let other = mesh.identity("search");
-    let who = whoami(&other, &mesh.identity("rack").spiffe_id(), running.address(), &CLAIMS).await.unwrap();
+    let who = whoami(&other.connector(), &mesh.identity("rack").spiffe_id(), running.address(), &CLAIMS).await.unwrap();
     assert_eq!(who, json!({"caller": other.spiffe_id(), "namespace": "local", "roles": []}));
 }
 
@@ -108,7 +108,7 @@ async fn strangers_other_services_and_plain_text_get_no_answer() {
     let running = mesh.served(only(&mesh.identity("gateway"))).await;
     let server = mesh.identity("rack").spiffe_id();
     for stranger in [mesh.identity("search"), Mesh::new().identity("gateway")] {
-        let refused = soon("the refusal", whoami(&stranger, &server, running.address(), &CLAIMS)).await;
+        let refused = soon("the refusal", whoami(&stranger.connector(), &server, running.address(), &CLAIMS)).await;
         assert!(refused.is_err(), "{refused:?}");
     }
     let stream = TcpStream::connect(running.address()).await.unwrap();
