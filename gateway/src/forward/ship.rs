@@ -122,6 +122,7 @@ async fn hedged(
 ) -> Result<Landed, Miss> {
     let service = &shipment.service;
     let tool = shipment.label.as_ref().filter(|_| shipment.repeatable && shipment.pinned.is_none());
+    let began = Instant::now();
     let mut first = pin!(attempt(gateway, shipment, group, pick));
     let Some(delay) = tool.and_then(|tool| service.hedge_after(tool)) else { return first.await };
     tokio::select! {
@@ -143,7 +144,13 @@ async fn hedged(
     // An attempt that missed leaves the other one to decide.
     tokio::select! {
         done = &mut first => if done.is_ok() { done } else { second.await },
-        done = &mut second => if done.is_ok() { done } else { first.await },
+        done = &mut second => {
+            if done.is_err() {
+                return first.await;
+            }
+            group.pool.outrun(pick.index, gateway.upstreams.now(), began.elapsed());
+            done
+        }
     }
 }
 

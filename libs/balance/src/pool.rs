@@ -250,6 +250,12 @@ impl Pool {
         }
     }
 
+    /// The member at `index` was outrun by another that was asked later: what it has taken so far counts as its latency, so
+    /// that fewer calls go to one that has to be outrun. It is no failure; the call itself is finished as cancelled.
+    pub fn outrun(&self, index: usize, now: Time, so_far: Duration) {
+        self.states[index].load.observe(now, so_far);
+    }
+
     /// A member's state.
     pub fn state(&self, index: usize, now: Time) -> MemberState {
         let state = &self.states[index];

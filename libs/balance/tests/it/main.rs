@@ -34,6 +34,19 @@ fn round_robin_takes_each_in_turn() {
 }
 
 #[test]
+fn one_that_is_outrun_gets_fewer_calls() {
+    let pool = pool(Policy::LeastConnections, 2);
+    for index in [0, 1] {
+        let pick = weft_balance::Pick { index, probe: false };
+        pool.begin(&pick, NOW);
+        pool.finish(&pick, NOW, FINE);
+    }
+    pool.outrun(0, NOW, Duration::from_millis(100));
+    let to_second = (0..1000_u64).filter(|draw| pool.pick(NOW, draw * 7919, None, &[]).unwrap().index == 1).count();
+    assert!(to_second > 650, "{to_second} of 1000");
+}
+
+#[test]
 fn the_busier_of_two_is_left_alone() {
     let pool = pool(Policy::LeastConnections, 2);
     for _ in 0..10 {
