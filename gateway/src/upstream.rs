@@ -168,13 +168,16 @@ impl Upstreams {
                 Arc::new(Instance { info: info.clone(), host, path, connections })
             })
             .collect();
+        // When the registry takes all of a service for dead at once, it is more likely the one that is wrong (an agent that hung
+        // lets all signs of life run out): all are tried, and the breakers find out. Weight 0 stays out, whatever happens.
+        let none = infos.iter().all(|info| !info.healthy);
         let members = infos
             .iter()
             .map(|info| Member {
                 key: info.id.clone(),
                 weight: info.weight,
                 zone: info.zone.clone(),
-                healthy: info.healthy,
+                healthy: info.healthy || none,
             })
             .collect();
         let config = self.config(id, infos);

@@ -202,9 +202,10 @@ pub(crate) fn outgoing(session: &Session, body: Bytes, link: Option<&Arc<Link>>)
 }
 
 fn is_there(service: &Service, instance: &Instance) -> bool {
-    service.group().instances.iter().any(|present| {
-        present.info.id == instance.info.id && present.info.address == instance.info.address && present.info.healthy
-    })
+    let group = service.group();
+    let same =
+        |present: &Arc<Instance>| present.info.id == instance.info.id && present.info.address == instance.info.address;
+    group.instances.iter().position(same).is_some_and(|index| group.takes_calls(index))
 }
 
 fn lost(service: &Service) -> Refusal {

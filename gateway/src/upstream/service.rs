@@ -37,6 +37,14 @@ pub(crate) struct Group {
     pub(crate) instances: Vec<Arc<Instance>>,
 }
 
+impl Group {
+    /// Whether the instance at this place may be given calls, as far as the registry is concerned.
+    pub(crate) fn takes_calls(&self, index: usize) -> bool {
+        let member = self.pool.member(index);
+        member.healthy && member.weight > 0
+    }
+}
+
 /// When a second attempt is worth it.
 #[derive(Debug)]
 struct Hedge {
@@ -107,7 +115,8 @@ impl Service {
 
     /// True when some instance can be tried.
     pub(crate) fn is_alive(&self) -> bool {
-        self.group.load().instances.iter().any(|instance| instance.info.healthy)
+        let group = self.group.load();
+        (0..group.instances.len()).any(|index| group.takes_calls(index))
     }
 
     /// Takes a place where the service has a limit of its own; `Err` when all are taken.

@@ -6,7 +6,7 @@
 //! | `Service` | `mcp-<service>`; any other name is taken as the service's own |
 //! | `Tags` | `mcp`, `<service>`, `v<version>` |
 //! | `Address`, `Port` | `address`; the node's address when it is empty |
-//! | `Weights.Passing` | `weight` |
+//! | `Weights.Passing` | `weight`; 0 in maintenance |
 //! | `Meta` | `protocol`, `version`, `capabilities`, `era`, `path`, `identity`, `sessions`, `schemes`, `policy`, `zone`; the rest is kept |
 //! | `Checks` | `healthy`: none is critical; maintenance is a critical check too |
 
@@ -72,7 +72,16 @@ struct Weights {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Check {
+    #[serde(rename = "CheckID", default)]
+    id: String,
     status: String,
+}
+
+impl Check {
+    /// An operator has taken the instance, or its node, out.
+    fn is_maintenance(&self) -> bool {
+        self.id.starts_with("_service_maintenance") || self.id == "_node_maintenance"
+    }
 }
 
 /// The service that a name in Consul stands for: `mcp-<service>`, or the name itself as far as it can be one.
@@ -181,7 +190,7 @@ impl Entry {
         instance.path = take("path").filter(|path| path.starts_with('/')).unwrap_or(instance.path);
         instance.identity = take("identity");
         instance.version = take("version").unwrap_or_default();
-        instance.weight = weight;
+        instance.weight = if checks.iter().any(Check::is_maintenance) { 0 } else { weight };
         instance.zone = take("zone");
         instance.healthy = checks.iter().all(|check| check.status != "critical");
         instance.era =
