@@ -29,8 +29,9 @@ impl Call {
         self.version.era()
     }
 
-    pub(crate) fn is_aggregate(&self) -> bool {
-        self.surface == Surface::Aggregate
+    /// True on a service's own endpoint.
+    pub(crate) fn is_verbatim(&self) -> bool {
+        matches!(self.surface, Surface::Service(_))
     }
 
     /// The request, when it is one.
@@ -86,6 +87,10 @@ pub(crate) struct Asked {
     pub(crate) prompt_ref: Option<Spot>,
     pub(crate) resource_ref: Option<Spot>,
     pub(crate) level: Option<String>,
+    /// What an earlier answer to the same call asked to be sent with it again.
+    pub(crate) request_state: Option<String>,
+    /// Raw JSON: answers to what that one asked for.
+    pub(crate) input_responses: Option<String>,
     /// Raw JSON.
     pub(crate) notifications: Option<String>,
     /// Raw JSON, of `initialize`.
@@ -108,6 +113,8 @@ impl Asked {
             prompt_ref: reference.filter(|it| it.kind == "ref/prompt").and_then(|it| it.name.as_ref()).map(Spot::of),
             resource_ref: reference.filter(|it| it.kind == "ref/resource").and_then(|it| it.uri.as_ref()).map(Spot::of),
             level: params.level.as_ref().map(|level| level.value.to_string()),
+            request_state: params.request_state.as_ref().map(|state| state.value.to_string()),
+            input_responses: params.input_responses.map(str::to_owned),
             notifications: params.notifications.map(str::to_owned),
             capabilities: params.capabilities.map(str::to_owned),
             client_info: params.client_info.map(str::to_owned),

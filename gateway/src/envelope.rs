@@ -23,6 +23,7 @@ use crate::{
     authenticate::Caller,
     call::{Asked, Call, What},
     door::Surface,
+    forward::Introduced,
     record::Record,
     refusal::Refusal,
     session::Session,
@@ -160,9 +161,17 @@ impl Arrival<'_> {
                 return Err(Refusal::Version(stated.to_owned()));
             }
         }
-        let token = header(self.headers, headers::SESSION_ID).ok_or(Refusal::SessionRequired)?;
+        let Some(token) = header(self.headers, headers::SESSION_ID) else { return Ok(self.without_session()) };
         let session = self.gateway.sessions.open(&self.gateway.seal, token, self.caller, self.surface)?;
         Ok((session.version(), Some(session)))
+    }
+
+    /// A client of the session era that does not repeat its session's id is served all the same, as its caller.
+    fn without_session(&self) -> (Version, Option<Arc<Session>>) {
+        let stated = header(self.headers, headers::PROTOCOL_VERSION).and_then(Version::parse);
+        let session = self.gateway.sessions.of_caller(self.caller, self.headers, &Introduced::default());
+        // A request without the header is of the version that did not have it yet (2025-06-18, protocol version header).
+        (stated.unwrap_or(Version::V2025_03_26), Some(session))
     }
 
     /// Takes a batch apart: each entry becomes a message of its own, with its own record.

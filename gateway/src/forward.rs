@@ -1,23 +1,30 @@
-//! Step 9: a permitted call goes to its service and comes back, by the rules of its era.
+//! Step 9: a permitted call goes to its service and comes back, whichever eras the two speak.
 //!
 //! In the stateless era the client's connection is the call: when it goes, the call goes. In the session era the call
-//! belongs to the session: it runs in a task of its own and only a cancellation ends it.
+//! belongs to the session: it runs in a task of its own and only a cancellation ends it (`journey.rs`). Where client and server
+//! speak different eras the message is translated on its way (`to_session.rs` one way, `journey.rs` and `ask.rs` the other).
 
 use std::sync::Arc;
 
-use http::{Method, Response};
-use tokio::sync::oneshot;
-use weft_wire::{code, headers, version::Era};
+use http::{HeaderName, HeaderValue, Method, Response};
+use weft_wire::{headers, translate, version::Era};
 
+pub(crate) mod ask;
+pub(crate) mod era;
+pub(crate) mod held;
+mod journey;
 pub(crate) mod load;
 pub(crate) mod own_stream;
 mod place;
 pub(crate) mod pump;
 pub(crate) mod rewrite;
 pub(crate) mod ship;
+mod tail;
+mod to_session;
 
 use rewrite::Rewrite;
-use ship::{At, Landed, Shipment, ship};
+use ship::{Landed, Shipment, ship};
+pub(crate) use to_session::Introduced;
 
 use crate::{
     Gateway,
@@ -26,10 +33,13 @@ use crate::{
     door::Surface,
     record::Record,
     refusal::{Broken, Refusal},
-    reply::{self, Body, relay},
+    reply::{Body, relay},
     route::Target,
-    session::{Flight, Session, ring::Reader},
-    upstream::exchange::{self, Answer, Outgoing},
+    session::{
+        Session,
+        link::{self, Link},
+    },
+    upstream::exchange::{self, Outgoing},
 };
 
 /// Sends a request to its service and gives the client's answer.
@@ -47,8 +57,12 @@ pub(crate) async fn forward(
         retry: std::time::Duration::from_secs(1),
     })?;
     ticket.hold(place);
+    let upstream = era::of(gateway, &target.service, call.era()).await?;
     match (call.era(), call.session.clone()) {
-        (Era::Session, Some(session)) => in_session(gateway, session, call, (target, ticket), record).await,
+        (Era::Session, Some(session)) => {
+            journey::forward(gateway, session, call, (target, upstream, ticket), record).await
+        }
+        _ if upstream == Era::Session => Box::pin(to_session::forward(gateway, &call, target, ticket, record)).await,
         _ => stateless(gateway, &call, target, ticket, record).await,
     }
 }
@@ -61,153 +75,47 @@ async fn stateless(
     record: &mut Record,
 ) -> Result<Response<Body>, Refusal> {
     let rewrite = rewrite_of(call, &target);
-    let shipment = shipment(call, target);
+    let shipment = shipment(call, None, target, Era::Stateless)?;
     let landed = ship(gateway, &shipment).await?;
+    if era::is_doubtful(&landed.answer) && era::has_changed(&landed.instance).await {
+        // Whoever is there now did not understand the request, so nothing was done.
+        return Err(broken(&shipment, Broken::Exchanged));
+    }
     relay::relay(gateway, landed, call, rewrite, record).map(|response| response.map(|body| body.holding(ticket)))
 }
 
-/// What a session's call became, handed from its task to the client's connection.
-enum Outcome {
-    Message { status: http::StatusCode, body: bytes::Bytes },
-    Events(Reader),
-}
-
-async fn in_session(
+/// Ships over a session's link to the service, and once again over a new one where the server has lost the old one.
+async fn over_link(
     gateway: &Arc<Gateway>,
-    session: Arc<Session>,
-    call: Box<Call>,
-    (target, ticket): (Target, Ticket),
-    record: &mut Record,
-) -> Result<Response<Body>, Refusal> {
-    let Some(asked) = call.request() else { return Err(Refusal::NotFound) };
-    let cancel = session.over.child_token();
-    let (tell, told) = oneshot::channel();
-    let version = call.version;
-    let (id, service) = (asked.id.clone(), target.service.id.clone());
-    let task = Journey {
-        gateway: Arc::clone(gateway),
-        session,
-        rewrite: rewrite_of(&call, &target),
-        id: asked.id.clone(),
-        method: asked.method.clone(),
-        late: record.late(),
-        shipment: shipment(&call, target),
-    };
-    let flight = Flight { service, cancel: cancel.clone(), at: Arc::clone(&task.shipment.at) };
-    let departed = task.session.depart(&id, flight);
-    gateway.tasks.spawn(async move {
-        let _held = (departed, ticket);
-        task.run(&cancel, tell).await;
-    });
-    match told.await {
-        Ok(Ok(Outcome::Message { status, body })) => {
-            let mut response = reply::json(body);
-            *response.status_mut() = status;
-            Ok(response)
+    session: &Arc<Session>,
+    shipment: &mut Shipment,
+) -> Result<(Landed, Arc<Link>), Refusal> {
+    let mut renewed = false;
+    loop {
+        let service = Arc::clone(&shipment.service);
+        let link = session.link(gateway, &service).await?;
+        shipment.outgoing.session.clone_from(&link.token);
+        shipment.outgoing.version = link.version;
+        shipment.pinned = Some(Arc::clone(&link)).filter(|link| link.token.is_some());
+        let shipped = ship(gateway, shipment).await;
+        match shipped {
+            // Whatever the tool, nothing was done.
+            Ok(landed) if !renewed && link::is_forgotten(&landed.answer) => {}
+            Err(failed) if !renewed && (failed.unsent || shipment.repeatable) => {}
+            Ok(landed) => return Ok((landed, link)),
+            Err(failed) => {
+                // The next call begins again where this one could not.
+                session.unlink(&service, &link);
+                return Err(failed.refusal);
+            }
         }
-        Ok(Ok(Outcome::Events(reader))) => Ok(reply::events(relay::ring_body(reader, version, None))),
-        Ok(Err(refusal)) => Err(refusal),
-        // The session ended under the call.
-        Err(_) => Err(Refusal::SessionUnknown),
+        tracing::info!(service = %service.id, "the server lost a session; beginning another");
+        metrics::counter!(weft_telemetry::names::GATEWAY_RENEWALS.name, "service" => Arc::clone(&service.label))
+            .increment(1);
+        session.unlink(&service, &link);
+        renewed = true;
     }
 }
-
-/// A session's call under way in its own task.
-struct Journey {
-    gateway: Arc<Gateway>,
-    session: Arc<Session>,
-    rewrite: Rewrite,
-    id: weft_wire::envelope::Id<'static>,
-    method: String,
-    late: crate::record::Late,
-    shipment: Shipment,
-}
-
-impl Journey {
-    async fn run(
-        mut self,
-        cancel: &tokio_util::sync::CancellationToken,
-        tell: oneshot::Sender<Result<Outcome, Refusal>>,
-    ) {
-        let landed = cancel.run_until_cancelled(self.deliver()).await;
-        // A client that has gone away hears nothing; what was done stays done.
-        match landed {
-            None => {
-                self.late.set("cancelled");
-                let body = code::error_body(Some(&self.id), CANCELLED, "the call was cancelled", None).into();
-                let _ = tell.send(Ok(Outcome::Message { status: http::StatusCode::OK, body }));
-            }
-            Some(Err(refusal)) => {
-                self.late.set(refusal.label());
-                let _ = tell.send(Err(refusal));
-            }
-            Some(Ok(Landed { answer: Answer::Events { body, .. }, load, .. })) => {
-                let ring = self.session.rings.create();
-                let _ = tell.send(Ok(Outcome::Events(ring.attach(0))));
-                let pump = pump::Pump {
-                    gateway: self.gateway,
-                    session: self.session,
-                    rewrite: self.rewrite,
-                    id: self.id,
-                    method: self.method,
-                    late: self.late,
-                    service: self.shipment.service,
-                    link: self.shipment.pinned,
-                };
-                pump.run(body, &ring, load, cancel).await;
-                ring.finish();
-            }
-            Some(Ok(landed)) => {
-                let _ = tell.send(self.message(landed).await);
-            }
-        }
-    }
-
-    async fn message(&self, mut landed: Landed) -> Result<Outcome, Refusal> {
-        let limit = self.gateway.settings.limits.reply_bytes;
-        match exchange::response(landed.answer, limit).await {
-            Ok((status, body)) => {
-                let verdict = weft_wire::reply::scan(&body);
-                if !verdict.is_response {
-                    return Err(broken(&self.shipment, Broken::Nonsense));
-                }
-                self.late.set(crate::record::outcome_of(&verdict));
-                let body = self.rewrite.message(&body, None).map_or(body, Into::into);
-                Ok(Outcome::Message { status, body })
-            }
-            Err(error) => {
-                landed.load.fail(None);
-                tracing::debug!(why = error.why(), "a reply broke off");
-                Err(broken(&self.shipment, Broken::Lost))
-            }
-        }
-    }
-
-    /// Ships, and once again over a new session at the server where the old one is gone.
-    async fn deliver(&mut self) -> Result<Landed, Refusal> {
-        let mut renewed = false;
-        loop {
-            let service = Arc::clone(&self.shipment.service);
-            let link = self.session.link(&self.gateway, &service).await?;
-            self.shipment.outgoing.session = link.as_ref().map(|link| link.token.clone());
-            self.shipment.pinned.clone_from(&link);
-            let shipped = ship(&self.gateway, &self.shipment).await;
-            let Some(link) = link.filter(|_| !renewed) else { return shipped.map_err(Refusal::from) };
-            match shipped {
-                // The server does not know the session: nothing was done, whatever the tool.
-                Ok(landed) if landed.answer.status() == http::StatusCode::NOT_FOUND => {}
-                Err(failed) if failed.unsent || self.shipment.repeatable => {}
-                other => return other.map_err(Refusal::from),
-            }
-            tracing::info!(service = %service.id, "the server lost a session; beginning another");
-            self.session.unlink(&service, &link).await;
-            renewed = true;
-        }
-    }
-}
-
-/// The code of a call that the client itself gave up; outside of all reserved ranges.
-const CANCELLED: i64 = -32_800;
 
 /// How a service's messages are changed for this client.
 fn rewrite_of(call: &Call, target: &Target) -> Rewrite {
@@ -217,20 +125,28 @@ fn rewrite_of(call: &Call, target: &Target) -> Rewrite {
     }
 }
 
-fn shipment(call: &Call, target: Target) -> Shipment {
-    let method = call.request().map(|asked| asked.method.clone()).filter(|_| call.era() == Era::Stateless);
+/// The call made ready for a service of the era `upstream`; `session` is that of a client of the session era.
+fn shipment(call: &Call, session: Option<&Session>, target: Target, upstream: Era) -> Result<Shipment, Refusal> {
     let patience = exchange::patience(&call.headers).unwrap_or(target.service.patience).min(target.service.patience);
     let hash = place::hash_of(call, &target.service.key);
-    Shipment {
+    let mut body = edited(&call.body, &target.edits);
+    let mut client = Arc::clone(&call.headers);
+    let method = call.request().map(|asked| asked.method.clone()).filter(|_| upstream == Era::Stateless);
+    if let (Some(session), Era::Stateless) = (session, upstream) {
+        let text = std::str::from_utf8(&body).unwrap_or_default();
+        let introduced = translate::request_to_stateless(text, &session.introduction());
+        body = introduced.ok_or_else(|| Refusal::Unknown("params cannot be read".into()))?.into();
+        mirror(call, &target, &mut client)?;
+    }
+    Ok(Shipment {
         outgoing: Outgoing {
             verb: Method::POST,
-            body: edited(&call.body, &target.edits),
-            version: call.version,
+            body,
+            version: journey::version_for(call.version, upstream),
             method,
-            name: target.name,
+            name: target.name.filter(|_| upstream == Era::Stateless),
             session: None,
-            correlation: call.session.as_ref().map(|session| session.claims.id.clone()),
-            client: Arc::clone(&call.headers),
+            client,
             caller: call.caller.id().to_owned(),
         },
         service: target.service,
@@ -239,8 +155,24 @@ fn shipment(call: &Call, target: Target) -> Shipment {
         deadline: std::time::Instant::now() + patience,
         pinned: None,
         hash: Some(hash),
-        at: At::default(),
+    })
+}
+
+/// Adds the headers that a tool of the stateless era wants for its arguments.
+fn mirror(call: &Call, target: &Target, client: &mut Arc<http::HeaderMap>) -> Result<(), Refusal> {
+    if target.mirrored.is_empty() {
+        return Ok(());
     }
+    let arguments = place::arguments(&call.body);
+    let mirrored = headers::mirror_params(&target.mirrored, arguments.map(|it| it.get()))
+        .map_err(|fault| Refusal::Unknown(fault.to_string().into()))?;
+    let headers = Arc::make_mut(client);
+    for (name, value) in mirrored {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+    Ok(())
 }
 
 fn broken(shipment: &Shipment, broken: Broken) -> Refusal {

@@ -55,6 +55,10 @@ pub(crate) struct Gateway {
     pub(crate) upstreams: Arc<upstream::Upstreams>,
     pub(crate) catalogue: Arc<catalogue::Catalogue>,
     pub(crate) sessions: session::Sessions,
+    /// Calls that wait for an answer of their client.
+    pub(crate) held: forward::held::Held,
+    /// Tells this replica from others, in what clients carry.
+    pub(crate) replica: String,
     /// Cancelled when the gateway begins to end: long streams complete.
     pub(crate) drain: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -128,6 +132,8 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartErr
         upstreams: Arc::new(upstream::Upstreams::new(parts.identity, &settings)),
         catalogue: Arc::new(catalogue::Catalogue::new(&settings.name, settings.instructions.clone())),
         sessions: session::Sessions::new(settings.limits.sessions, idle),
+        held: forward::held::Held::default(),
+        replica: format!("{}-{:08x}", announced.id, fastrand::u32(..)),
         drain: CancellationToken::new(),
         tasks,
         began: Instant::now(),
@@ -192,10 +198,20 @@ fn background(
 async fn reap(gateway: Arc<Gateway>, stop: CancellationToken) {
     let pause = (Duration::from_secs(gateway.settings.timeouts.session_idle_seconds) / 4)
         .clamp(Duration::from_secs(1), Duration::from_secs(60));
-    while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
-        for session in gateway.sessions.reap() {
-            gateway.tasks.spawn(async move { session.close().await });
+    let mut reap = tokio::time::interval(pause);
+    let mut expire = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return gateway.held.clear(),
+            _ = expire.tick() => gateway.held.expire(),
+            _ = reap.tick() => reap_once(&gateway),
         }
+    }
+}
+
+fn reap_once(gateway: &Arc<Gateway>) {
+    for session in gateway.sessions.reap() {
+        gateway.tasks.spawn(async move { session.close().await });
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderValue, Response};
-use weft_wire::{code, splice::quote, version::Era};
+use weft_wire::{code, members::Members, splice::quote, version::Era};
 
 use crate::{
     Gateway,
@@ -15,7 +16,8 @@ use crate::{
     refusal::Refusal,
     reply::{self, Body},
     route::Local,
-    session::link,
+    session::link::{self, LEVELS, Level},
+    upstream::talk::About,
 };
 
 /// What a client may say about itself that is remembered, in bytes; more is refused, because it is sent with each request.
@@ -30,7 +32,10 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, Refusal> {
     let view = gateway.catalogue.view();
     let result = match local {
-        Local::Discover => view.discover(),
+        Local::Discover => match &call.surface {
+            Surface::Service(id) => discover_of(view.about(id).unwrap_or(&About::default())),
+            Surface::Aggregate => view.discover(),
+        },
         Local::List(kind) => list(&view, kind, call.era()),
         Local::Ping => "{}".to_owned(),
         Local::Initialize => {
@@ -40,7 +45,7 @@ pub(crate) async fn answer(
             return Ok(response);
         }
         Local::SetLevel => {
-            set_level(gateway, call, asked).await?;
+            set_level(gateway, call, asked)?;
             "{}".to_owned()
         }
     };
@@ -85,24 +90,27 @@ pub(crate) async fn initialize_at(
     let Surface::Service(id) = &call.surface else { return Err(Refusal::NotFound) };
     let service = gateway.upstreams.get(id).ok_or(Refusal::NotFound)?;
     record.set_route(Arc::clone(&service.label), None);
-    let mut response = Response::new(Body::empty());
+    let mut response = reply::json(Bytes::new());
     let session = begin(gateway, call, asked, &mut response)?;
+    if service.era_for(Era::Session) == Some(Era::Stateless) {
+        let view = gateway.catalogue.view();
+        let result = initialize_of(view.about(id).unwrap_or(&About::default()), call.version.as_str());
+        return Ok(response.map(|_| Body::full(code::result_body(&asked.id, &result).into())));
+    }
     let opened = link::open(gateway, &service, &session, call.body.clone()).await?;
     record.answered(&weft_wire::reply::scan(&opened.message));
     let token = response.headers_mut().remove(SESSION_HEADER);
     let mut response = reply::json(opened.message);
     *response.status_mut() = opened.status;
-    match opened.version {
+    match opened.link {
         None => {
             // The service refused; there is no session to speak of.
             if let Some(token) = token.as_ref().and_then(|token| token.to_str().ok()) {
                 gateway.sessions.end(token);
             }
         }
-        Some(_) => {
-            if let Some(link) = opened.link {
-                session.adopt(&service, link).await;
-            }
+        Some(link) => {
+            session.adopt(&service, link);
             if let Some(token) = token {
                 response.headers_mut().insert(SESSION_HEADER, token);
             }
@@ -111,26 +119,51 @@ pub(crate) async fn initialize_at(
     Ok(response)
 }
 
+/// What a service of the session era would say to `server/discover`.
+fn discover_of(about: &About) -> String {
+    let info = about.info.as_deref().unwrap_or("{}");
+    format!(
+        r#"{{"resultType":"complete","supportedVersions":[{}],"capabilities":{},{}"ttlMs":0,"cacheScope":"private","_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}}}"#,
+        crate::refusal::supported_versions(),
+        across(about, &[]),
+        instructions(about),
+    )
+}
+
+/// What a service of the stateless era would say to `initialize`.
+fn initialize_of(about: &About, version: &str) -> String {
+    let info = about.info.as_deref().unwrap_or(r#"{"name":"unknown","version":"0"}"#);
+    format!(
+        r#"{{"protocolVersion":"{version}","capabilities":{},{}"serverInfo":{info}}}"#,
+        across(about, &["logging"]),
+        instructions(about),
+    )
+}
+
+/// The capabilities that can be had across the eras; tasks and extensions are of one only.
+fn across(about: &About, and: &[&str]) -> String {
+    let capabilities = weft_wire::translate::capabilities(&about.capabilities).unwrap_or_else(|| "{}".into());
+    let mut all = Members::parse(&capabilities).unwrap_or_default();
+    for name in and {
+        all.set_default(name, "{}");
+    }
+    all.to_json()
+}
+
+fn instructions(about: &About) -> String {
+    about.instructions.as_ref().map_or_else(String::new, |text| format!(r#""instructions":{},"#, quote(text)))
+}
+
 /// The log level is remembered, and told to the servers that have a session already; others hear it when theirs begins.
-async fn set_level(gateway: &Arc<Gateway>, call: &Call, asked: &Asked) -> Result<(), Refusal> {
-    const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
-    let level = asked.level.as_deref().filter(|level| LEVELS.contains(level)).ok_or_else(|| {
+fn set_level(gateway: &Arc<Gateway>, call: &Call, asked: &Asked) -> Result<(), Refusal> {
+    let level = asked.level.as_deref().and_then(Level::parse).ok_or_else(|| {
         Refusal::Malformed(code::INVALID_PARAMS, format!("params.level must be one of {}", LEVELS.join(", ")))
     })?;
     let Some(session) = &call.session else { return Ok(()) };
     session.set_level(level);
-    let links: Vec<_> = session.links.lock().await.values().cloned().collect();
-    let body = format!(
-        r#"{{"jsonrpc":"2.0","id":"weft-level","method":"logging/setLevel","params":{{"level":{}}}}}"#,
-        quote(level)
-    );
-    for link in links {
-        let outgoing = link::outgoing(session, body.clone().into(), Some(&link));
-        let gateway = Arc::clone(gateway);
-        gateway.clone().tasks.spawn(async move {
-            // A server without logging refuses, which changes nothing for the client.
-            let _ = crate::upstream::exchange::exchange(&link.instance, &outgoing).await;
-        });
+    for (_, link) in session.links() {
+        let session = Arc::clone(session);
+        gateway.tasks.spawn(async move { link.set_level(&session, level).await });
     }
     Ok(())
 }

@@ -74,9 +74,13 @@ async fn answer(
 /// The steps of one message.
 async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) -> Result<Response<Body>, Refusal> {
     let What::Request(asked) = &call.what else { return Ok(told::tell(gateway, &call).await) };
-    let verbatim = matches!(call.surface, Surface::Service(_));
-    if verbatim && call.era() == Era::Session && asked.method == "initialize" {
-        return local::initialize_at(gateway, &call, asked, record).await;
+    if let Surface::Service(id) = &call.surface {
+        if let Some(service) = gateway.upstreams.get(id) {
+            forward::era::of(gateway, &service, call.era()).await?;
+        }
+        if call.era() == Era::Session && asked.method == "initialize" {
+            return local::initialize_at(gateway, &call, asked, record).await;
+        }
     }
     let route = route::find(gateway, &call, asked)?;
     let permit = authorize::permit(&call.caller, route)?;
@@ -85,13 +89,15 @@ async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) 
         Route::Local(local) => {
             local::answer(gateway, &call, asked, local).await.map(|it| it.map(|b| b.holding(ticket)))
         }
-        Route::Subscribe(target, begin) if !target.service.has_sessions() => {
+        Route::Subscribe(target, begin) if target.service.era_for(Era::Session) == Some(Era::Stateless) => {
             subscribe::in_session(gateway, &call, asked, &target, begin).await.map(reply::json)
         }
-        Route::Subscribe(target, _) | Route::Service(target) => {
+        Route::Subscribe(target, begin) => {
+            subscribe::note(&call, asked, &target, begin);
             forward::forward(gateway, call, *target, ticket, record).await
         }
-        Route::Listen => subscribe::listen(gateway, asked, ticket, record).await,
+        Route::Service(target) => forward::forward(gateway, call, *target, ticket, record).await,
+        Route::Listen => subscribe::listen(gateway, &call, asked, ticket, record).await,
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) enum Broken {
     Timeout,
     /// The instance answered with something that is not MCP.
     Nonsense,
+    /// Another server, which speaks other versions, has taken its place.
+    Exchanged,
 }
 
 impl Broken {
@@ -38,6 +40,7 @@ impl Broken {
             Self::Lost => "the connection to it was lost before it answered",
             Self::Timeout => "it did not answer in time",
             Self::Nonsense => "its answer was not a valid MCP message",
+            Self::Exchanged => "it has been exchanged for one of another version; nothing was done, call again",
         }
     }
 
@@ -49,6 +52,7 @@ impl Broken {
             Self::Lost => "upstream_lost",
             Self::Timeout => "upstream_timeout",
             Self::Nonsense => "upstream_invalid",
+            Self::Exchanged => "upstream_exchanged",
         }
     }
 }
@@ -88,10 +92,10 @@ pub(crate) enum Refusal {
     Unknown(Cow<'static, str>),
     /// The resource does not exist: the code differs between the eras.
     UnknownResource(String),
-    /// The session header is missing.
-    SessionRequired,
     /// The session is not, or no longer, known.
     SessionUnknown,
+    /// A server wanted to know something of the client, and did not get to know it.
+    Unanswered(String),
     /// The service cannot answer now; `retry` says when to come back.
     Service { service: String, broken: Broken, retry: Duration },
 }
@@ -116,8 +120,8 @@ impl Refusal {
             Self::UnknownMethod(_) => "unknown_method",
             Self::Unknown(_) => "unknown_name",
             Self::UnknownResource(_) => "unknown_resource",
-            Self::SessionRequired => "session_required",
             Self::SessionUnknown => "session_unknown",
+            Self::Unanswered(_) => "unanswered",
             Self::Service { broken, .. } => broken.label(),
         }
     }
@@ -135,13 +139,16 @@ impl Refusal {
             Self::Malformed(..)
             | Self::HeaderMismatch(_)
             | Self::Version(_)
-            | Self::MissingMeta(_)
-            | Self::SessionRequired => StatusCode::BAD_REQUEST,
+            | Self::MissingMeta(_) => StatusCode::BAD_REQUEST,
             Self::UnknownMethod(_) => match era {
                 Era::Stateless => StatusCode::NOT_FOUND,
                 Era::Session => StatusCode::OK,
             },
-            Self::Shed(_) | Self::Unknown(_) | Self::UnknownResource(_) | Self::Service { .. } => StatusCode::OK,
+            Self::Shed(_)
+            | Self::Unknown(_)
+            | Self::UnknownResource(_)
+            | Self::Unanswered(_)
+            | Self::Service { .. } => StatusCode::OK,
         }
     }
 
@@ -159,7 +166,7 @@ impl Refusal {
                 Era::Stateless => code::INVALID_PARAMS,
                 Era::Session => code::RESOURCE_NOT_FOUND_LEGACY,
             },
-            Self::Shed(_) | Self::Service { .. } => code::INTERNAL_ERROR,
+            Self::Shed(_) | Self::Unanswered(_) | Self::Service { .. } => code::INTERNAL_ERROR,
             _ => code::INVALID_REQUEST,
         }
     }
@@ -181,7 +188,7 @@ impl Refusal {
             Self::UnknownMethod(method) => format!("unknown method {method:?}").into(),
             Self::Unknown(what) => what.as_ref().into(),
             Self::UnknownResource(uri) => format!("unknown resource {uri:?}").into(),
-            Self::SessionRequired => "Mcp-Session-Id is required; start with initialize".into(),
+            Self::Unanswered(why) => why.into(),
             Self::SessionUnknown => "this session is not known; start again with initialize".into(),
             Self::Service { service, broken, retry } => format!(
                 "service {service:?} cannot answer: {}; other services are not affected; retry in {} s",
@@ -215,7 +222,7 @@ impl Refusal {
 
     /// True when the model should read this as the outcome of its tool call.
     const fn is_outage(&self) -> bool {
-        matches!(self, Self::Shed(_) | Self::Service { .. })
+        matches!(self, Self::Shed(_) | Self::Unanswered(_) | Self::Service { .. })
     }
 
     /// The JSON-RPC answer of one call, without HTTP around it.

@@ -6,7 +6,11 @@
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use weft_mesh::ServiceId;
-use weft_wire::{headers, splice::quote, version::Era};
+use weft_wire::{
+    headers::{self, ParamHeader},
+    splice::quote,
+    version::Era,
+};
 
 use crate::{
     Gateway,
@@ -44,8 +48,10 @@ pub(crate) enum Local {
 pub(crate) struct Target {
     pub(crate) service: Arc<Service>,
     pub(crate) edits: Vec<(Range<usize>, Cow<'static, str>)>,
-    /// `Mcp-Name` as the service must see it, encoded.
+    /// `Mcp-Name` as a service of the stateless era must see it, encoded.
     pub(crate) name: Option<String>,
+    /// The arguments that such a service wants mirrored in headers.
+    pub(crate) mirrored: Arc<[ParamHeader]>,
     /// True when a lost answer may be asked for again.
     pub(crate) repeatable: bool,
     /// The tool or prompt, when it is known to exist.
@@ -64,18 +70,22 @@ pub(crate) fn find(gateway: &Gateway, call: &Call, asked: &Asked) -> Result<Rout
 
 fn verbatim(gateway: &Gateway, call: &Call, asked: &Asked, id: &ServiceId) -> Result<Route, Refusal> {
     let service = gateway.upstreams.get(id).ok_or_else(|| absent(gateway, id))?;
+    if let Some(route) = across(call, asked, &service) {
+        return route;
+    }
     let known = asked
         .name
         .as_ref()
         .filter(|_| asked.method == "tools/call")
         .and_then(|name| gateway.catalogue.view().own_tool(id, &name.value));
-    let repeatable = known.as_ref().is_some_and(|(_, hints)| hints.repeatable()) || reads(&asked.method);
+    let repeatable = known.as_ref().is_some_and(|(_, hints, _)| hints.repeatable()) || reads(&asked.method);
     let target = Target {
         service,
         edits: Vec::new(),
-        name: mirrored(call, asked).map(|spot| headers::encode(&spot.value).into_owned()),
+        name: mirrored(asked).map(|spot| headers::encode(&spot.value).into_owned()),
+        mirrored: known.as_ref().map(|(_, _, mirrored)| Arc::clone(mirrored)).unwrap_or_default(),
         repeatable,
-        label: known.map(|(name, _)| name),
+        label: known.map(|(name, ..)| name),
         wrap: false,
     };
     let subscribes = call.era() == Era::Session;
@@ -84,6 +94,26 @@ fn verbatim(gateway: &Gateway, call: &Call, asked: &Asked, id: &ServiceId) -> Re
         "resources/unsubscribe" if subscribes => Route::Subscribe(Box::new(target), false),
         _ => Route::Service(Box::new(target)),
     })
+}
+
+/// What the gateway answers for a service of the other era, which does not know these methods.
+fn across(call: &Call, asked: &Asked, service: &Service) -> Option<Result<Route, Refusal>> {
+    let method = asked.method.as_str();
+    match (call.era(), service.era_for(call.era())?) {
+        (Era::Stateless, Era::Session) => match method {
+            "server/discover" => Some(Ok(Route::Local(Local::Discover))),
+            "subscriptions/listen" => Some(Ok(Route::Listen)),
+            _ => None,
+        },
+        (Era::Session, Era::Stateless) => match method {
+            "ping" => Some(Ok(Route::Local(Local::Ping))),
+            "logging/setLevel" => Some(Ok(Route::Local(Local::SetLevel))),
+            "server/discover" | "subscriptions/listen" => Some(Err(Refusal::UnknownMethod(method.to_owned()))),
+            _ if method.starts_with("tasks/") => Some(Err(Refusal::UnknownMethod(method.to_owned()))),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn aggregate(gateway: &Gateway, call: &Call, asked: &Asked) -> Result<Route, Refusal> {
@@ -147,7 +177,8 @@ fn named(gateway: &Gateway, call: &Call, (tool, spot): (Tool, &Spot)) -> Result<
     Ok(Target {
         wrap: !owns_everything(&view, &tool.service),
         edits: vec![(spot.span.clone(), quote(&tool.name).into())],
-        name: (call.era() == Era::Stateless).then(|| headers::encode(&tool.name).into_owned()),
+        name: Some(headers::encode(&tool.name).into_owned()),
+        mirrored: tool.mirrored,
         repeatable: tool.hints.repeatable() || call.request().is_some_and(|asked| reads(&asked.method)),
         label: Some(tool.name),
         service,
@@ -168,11 +199,12 @@ fn located(gateway: &Gateway, view: &View, call: &Call, spot: &Spot) -> Result<T
     }
     let service = gateway.upstreams.get(&id).ok_or_else(|| absent(gateway, &id))?;
     let own = inner.unwrap_or(&spot.value);
-    let named = call.era() == Era::Stateless && call.request().is_some_and(|asked| asked.method == "resources/read");
+    let named = call.request().is_some_and(|asked| asked.method == "resources/read");
     Ok(Target {
         wrap: !owns_everything(view, &id),
         edits: inner.map(|inner| (spot.span.clone(), Cow::Owned(quote(inner)))).into_iter().collect(),
         name: named.then(|| headers::encode(own).into_owned()),
+        mirrored: Arc::default(),
         repeatable: true,
         label: None,
         service,
@@ -185,10 +217,7 @@ fn owns_everything(view: &View, id: &ServiceId) -> bool {
 }
 
 /// The value that `Mcp-Name` mirrors for this method, in the stateless era.
-fn mirrored<'a>(call: &Call, asked: &'a Asked) -> Option<&'a Spot> {
-    if call.era() == Era::Session {
-        return None;
-    }
+fn mirrored(asked: &Asked) -> Option<&Spot> {
     match asked.method.as_str() {
         "tools/call" | "prompts/get" => asked.name.as_ref(),
         "resources/read" => asked.uri.as_ref(),

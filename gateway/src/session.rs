@@ -7,28 +7,40 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{broadcast, oneshot};
 use tokio_util::sync::CancellationToken;
 use weft_mesh::ServiceId;
 use weft_telemetry::names;
-use weft_wire::{envelope::Id, version::Version};
+use weft_wire::{
+    envelope::Id,
+    translate::{self, Introduction},
+    version::Version,
+};
 
-use crate::{authenticate::Caller, door::Surface, refusal::Refusal, seal::Seal};
+use crate::{authenticate::Caller, call::Call, door::Surface, forward::Introduced, refusal::Refusal, seal::Seal};
 
 pub(crate) mod link;
 pub(crate) mod ring;
 
-use link::Link;
+use link::{Level, Link, Slot};
 use ring::Rings;
 
 /// The purpose under which session tokens are sealed.
 const PURPOSE: &str = "weft session 1";
+
+/// What the keys of sessions of callers without any begin with; no token does.
+const CALLERS: &str = "\n";
+/// The header by which a client of the stateless era tells its conversations apart at servers that remember things.
+const CONVERSATION: &str = "weft-conversation";
 
 /// What the token says. Member names are short because clients send them with every request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,23 +70,35 @@ pub(crate) struct Flight {
     pub(crate) service: ServiceId,
     /// Ends the call on the gateway's side.
     pub(crate) cancel: CancellationToken,
-    /// The instance that works on it.
-    pub(crate) at: crate::forward::ship::At,
+    /// It went over a session at the server, which must be told of a cancellation.
+    pub(crate) linked: bool,
 }
+
+/// A message of a service.
+pub(crate) type Heard = (ServiceId, Bytes);
 
 /// One session.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) claims: Claims,
     version: Version,
+    pooled: bool,
     used: AtomicU64,
     restored: AtomicBool,
     /// Sessions at servers.
-    pub(crate) links: tokio::sync::Mutex<BTreeMap<ServiceId, Arc<Link>>>,
+    slots: Mutex<BTreeMap<ServiceId, Arc<Slot>>>,
     pub(crate) rings: Rings,
     flights: Mutex<HashMap<Id<'static>, Flight>>,
     subscriptions: Mutex<HashMap<String, CancellationToken>>,
-    level: Mutex<Option<String>>,
+    /// Resources followed over links, by the service's own URI, with how many times they were asked for.
+    followed: Mutex<BTreeMap<(ServiceId, String), usize>>,
+    level: Mutex<Option<Level>>,
+    /// Questions that the gateway asks the client for servers without sessions, and who waits for the answer.
+    waiting: Mutex<HashMap<String, oneshot::Sender<Bytes>>>,
+    /// What servers say outside of any call, for callers without a session.
+    heard: OnceLock<broadcast::Sender<Heard>>,
+    /// What the client can do, in the words of the stateless era.
+    modern: OnceLock<String>,
     /// Cancelled when the session ends or is forgotten: whatever runs for it stops.
     pub(crate) over: CancellationToken,
 }
@@ -84,19 +108,29 @@ impl Session {
         Self {
             claims,
             version,
+            pooled: false,
             used: AtomicU64::new(0),
             restored: AtomicBool::new(false),
-            links: tokio::sync::Mutex::default(),
+            slots: Mutex::default(),
             rings: Rings::default(),
             flights: Mutex::default(),
             subscriptions: Mutex::default(),
+            followed: Mutex::default(),
             level: Mutex::default(),
+            waiting: Mutex::default(),
+            heard: OnceLock::new(),
+            modern: OnceLock::new(),
             over: CancellationToken::new(),
         }
     }
 
     pub(crate) const fn version(&self) -> Version {
         self.version
+    }
+
+    /// True for one that stands for a caller without a session.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.pooled
     }
 
     /// True for a session of the aggregate endpoint.
@@ -109,8 +143,87 @@ impl Session {
         self.restored.swap(false, Ordering::Relaxed)
     }
 
-    pub(crate) fn set_level(&self, level: &str) {
-        *lock(&self.level) = Some(level.to_owned());
+    /// The place of the link to a service.
+    fn slot(&self, service: &ServiceId) -> Arc<Slot> {
+        Arc::clone(lock(&self.slots).entry(service.clone()).or_default())
+    }
+
+    /// The link to a service, if there is one now.
+    pub(crate) fn present_link(&self, service: &ServiceId) -> Option<Arc<Link>> {
+        lock(&self.slots).get(service).and_then(|slot| slot.link())
+    }
+
+    /// All links that there are now.
+    pub(crate) fn links(&self) -> Vec<(ServiceId, Arc<Link>)> {
+        lock(&self.slots).iter().filter_map(|(service, slot)| Some((service.clone(), slot.link()?))).collect()
+    }
+
+    fn forget_links(&self) {
+        lock(&self.slots).clear();
+    }
+
+    pub(crate) fn set_level(&self, level: Level) {
+        *lock(&self.level) = Some(level);
+    }
+
+    /// The log level that the client asked for.
+    pub(crate) fn level(&self) -> Option<Level> {
+        *lock(&self.level)
+    }
+
+    /// Notes that a resource is followed over the link to its service; true for the first who asks.
+    pub(crate) fn note_followed(&self, service: &ServiceId, uri: &str) -> bool {
+        let mut followed = lock(&self.followed);
+        let count = followed.entry((service.clone(), uri.to_owned())).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// Notes that it is not any more; true for the last who asked.
+    pub(crate) fn note_left(&self, service: &ServiceId, uri: &str) -> bool {
+        let mut followed = lock(&self.followed);
+        let key = (service.clone(), uri.to_owned());
+        let Some(count) = followed.get_mut(&key) else { return false };
+        *count = count.saturating_sub(1);
+        let last = *count == 0;
+        if last {
+            followed.remove(&key);
+        }
+        last
+    }
+
+    fn followed(&self, service: &ServiceId) -> Vec<String> {
+        lock(&self.followed).keys().filter(|(of, _)| of == service).map(|(_, uri)| uri.clone()).collect()
+    }
+
+    /// What servers say outside of any call.
+    pub(crate) fn heard(&self) -> &broadcast::Sender<Heard> {
+        self.heard.get_or_init(|| broadcast::Sender::new(64))
+    }
+
+    /// How the client is introduced to a server without sessions.
+    pub(crate) fn introduction(&self) -> Introduction<'_> {
+        let capabilities =
+            self.modern.get_or_init(|| translate::capabilities(&self.claims.capabilities).unwrap_or("{}".into()));
+        Introduction { client_info: &self.claims.client_info, capabilities, level: self.level().map(Level::name) }
+    }
+
+    /// Waits for the client's answer to a question of this id.
+    pub(crate) fn expect_answer(&self, id: &str) -> oneshot::Receiver<Bytes> {
+        let (tell, told) = oneshot::channel();
+        lock(&self.waiting).insert(id.to_owned(), tell);
+        told
+    }
+
+    /// Hands an answer to who waits for it; false when nobody does.
+    pub(crate) fn take_answer(&self, id: &str, message: Bytes) -> bool {
+        let waiting = lock(&self.waiting).remove(id);
+        waiting.is_some_and(|tell| tell.send(message).is_ok())
+    }
+
+    /// Nobody waits for this answer any more.
+    pub(crate) fn forget_answer(&self, id: &str) {
+        lock(&self.waiting).remove(id);
     }
 
     /// Keeps what stops a resource subscription; an earlier one for the same URI is stopped.
@@ -193,7 +306,7 @@ impl Sessions {
             .ok_or(Refusal::Shed(Duration::from_secs(1)))?
             .into();
         let session = Arc::new(Session::new(claims, version));
-        self.keep(Arc::clone(&token), Arc::clone(&session));
+        let session = self.keep(Arc::clone(&token), session);
         Ok((token, session))
     }
 
@@ -216,6 +329,33 @@ impl Sessions {
         }
         session.used.store(self.millis(), Ordering::Relaxed);
         Ok(session)
+    }
+
+    /// The session that stands for a caller without any: one for each caller, for what its client can do, and for the
+    /// conversation that it names in a header, if it does.
+    pub(crate) fn of_caller(&self, caller: &Caller, headers: &HeaderMap, introduced: &Introduced) -> Arc<Session> {
+        let conversation = headers.get(CONVERSATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let key = format!("{CALLERS}{}\n{conversation}\n{}", caller.id(), introduced.capabilities);
+        let known = self.known.pin().get(key.as_str()).cloned();
+        let session = known.unwrap_or_else(|| {
+            let claims = Claims {
+                id: format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)),
+                version: Version::LATEST_SESSION.as_str().to_owned(),
+                capabilities: introduced.capabilities.clone(),
+                client_info: introduced.client_info.clone(),
+                surface: String::new(),
+                caller: caller.id().to_owned(),
+            };
+            let fresh = Arc::new(Session { pooled: true, ..Session::new(claims, Version::LATEST_SESSION) });
+            self.keep(Arc::from(key), fresh)
+        });
+        session.used.store(self.millis(), Ordering::Relaxed);
+        session
+    }
+
+    /// The session that stands for the caller of a call.
+    pub(crate) fn of_call(&self, call: &Call) -> Arc<Session> {
+        self.of_caller(&call.caller, &call.headers, &Introduced::of(&call.body))
     }
 
     fn reopen(&self, seal: &Seal, token: &str) -> Result<Arc<Session>, Refusal> {
@@ -246,7 +386,8 @@ impl Sessions {
         self.known.len()
     }
 
-    fn keep(&self, token: Arc<str>, session: Arc<Session>) {
+    /// Remembers a session; gives the one that was there already, if so.
+    fn keep(&self, token: Arc<str>, session: Arc<Session>) -> Arc<Session> {
         session.used.store(self.millis(), Ordering::Relaxed);
         if self.known.len() >= self.most {
             let known = self.known.pin();
@@ -256,8 +397,9 @@ impl Sessions {
                 known.remove(token);
             }
         }
-        self.known.pin().insert(token, session);
+        let kept = Arc::clone(self.known.pin().get_or_insert(token, session));
         self.count();
+        kept
     }
 
     /// Drops sessions from memory that nobody used for long; gives those that had links to servers, to be ended there.

@@ -80,6 +80,8 @@ pub struct Limits {
     pub reply_bytes: usize,
     /// Largest single event of a server's stream, bytes.
     pub event_bytes: usize,
+    /// Calls that wait at once for their client to answer what a server asked.
+    pub questions: usize,
     /// Sessions remembered at once; the one idle for longest makes room.
     pub sessions: usize,
 }
@@ -96,6 +98,8 @@ pub struct Timeouts {
     pub body_seconds: u64,
     /// A session that is not used for this long is forgotten, and its sessions at servers are ended.
     pub session_idle_seconds: u64,
+    /// How long a client may take to answer what a server asked.
+    pub question_seconds: u64,
     /// What is in flight at shutdown may finish within this time.
     pub drain_seconds: u64,
 }
@@ -162,6 +166,7 @@ impl Default for Limits {
             caller_burst: 50_000,
             reply_bytes: 64 << 20,
             event_bytes: 16 << 20,
+            questions: 1024,
             sessions: 50_000,
         }
     }
@@ -169,7 +174,14 @@ impl Default for Limits {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect_seconds: 2, call_seconds: 600, body_seconds: 30, session_idle_seconds: 3600, drain_seconds: 4 }
+        Self {
+            connect_seconds: 2,
+            call_seconds: 600,
+            body_seconds: 30,
+            session_idle_seconds: 3600,
+            question_seconds: 300,
+            drain_seconds: 4,
+        }
     }
 }
 
@@ -192,6 +204,7 @@ impl Settings {
             ("limits.streams", limits.streams),
             ("limits.reply_bytes", limits.reply_bytes),
             ("limits.event_bytes", limits.event_bytes),
+            ("limits.questions", limits.questions),
             ("limits.sessions", limits.sessions),
             ("limits.caller_rate", limits.caller_rate as usize),
             ("limits.caller_burst", limits.caller_burst as usize),

@@ -15,13 +15,19 @@ use serde::Deserialize;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use weft_mesh::ServiceId;
-use weft_wire::{envelope::Id, reply, splice::quote};
+use weft_wire::{envelope::Id, reply, splice::quote, version::Era};
+
+mod linked;
+
+use linked::Linked;
 
 use crate::{
     Gateway,
     admit::Ticket,
     call::{Asked, Call},
-    catalogue::{Changed, View, fetch},
+    catalogue::{Changed, View},
+    door::Surface,
+    forward::era,
     record::Record,
     refusal::Refusal,
     reply::{
@@ -29,7 +35,11 @@ use crate::{
         relay::{KEEP_ALIVE, comment, frame, listen_end},
     },
     route::Target,
-    upstream::exchange::{self, Answer, Events},
+    upstream::{
+        Service,
+        exchange::{self, Answer, Events},
+        talk,
+    },
     uri,
 };
 
@@ -51,6 +61,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Opens the client's stream of changes.
 pub(crate) async fn listen(
     gateway: &Arc<Gateway>,
+    call: &Call,
     asked: &Asked,
     ticket: Ticket,
     record: &mut Record,
@@ -66,7 +77,7 @@ pub(crate) async fn listen(
     let changes = gateway.catalogue.changes();
     let (updates, updated) = mpsc::channel(64);
     let stop = CancellationToken::new();
-    let accepted = follow_resources(gateway, &wish.resource_subscriptions, &updates, &stop).await;
+    let accepted = follow_resources(gateway, call, &wish.resource_subscriptions, (&updates, &stop)).await;
     let listener = Listener {
         id: asked.id.clone(),
         first: Some(acknowledgement(&asked.id, &wish, &accepted)),
@@ -166,32 +177,56 @@ impl Listener {
 /// Starts one follower per service; gives the URIs that services accepted.
 async fn follow_resources(
     gateway: &Arc<Gateway>,
+    call: &Call,
     uris: &[String],
-    updates: &mpsc::Sender<String>,
-    stop: &CancellationToken,
+    (updates, stop): (&mpsc::Sender<String>, &CancellationToken),
 ) -> Vec<String> {
     let view = gateway.catalogue.view();
     let mut by_service: BTreeMap<ServiceId, Vec<(String, String)>> = BTreeMap::new();
     for uri in uris {
-        if let Some((service, own)) = owner(&view, uri) {
+        let owner = match &call.surface {
+            Surface::Service(service) => Some((service.clone(), uri.clone())),
+            _ => owner(&view, uri),
+        };
+        if let Some((service, own)) = owner {
             by_service.entry(service).or_default().push((own, uri.clone()));
         }
     }
     let mut accepted = Vec::new();
     for (service, pairs) in by_service {
-        let first = tokio::time::timeout(PATIENCE, ask(gateway, &service, &pairs)).await;
-        if let Ok(Some(events)) = first {
-            accepted.extend(pairs.iter().map(|(_, exposed)| exposed.clone()));
-            let follower = follow(Arc::clone(gateway), service, pairs, events, updates.clone());
-            let stop = stop.clone();
-            gateway.tasks.spawn(async move {
-                let () = stop.run_until_cancelled(follower).await.unwrap_or_default();
-            });
-        }
+        let Some(service) = gateway.upstreams.get(&service) else { continue };
+        let begun = tokio::time::timeout(PATIENCE, follower(gateway, call, service, pairs, updates)).await;
+        let Ok(Some((some, follower))) = begun else { continue };
+        accepted.extend(some);
+        let stop = stop.clone();
+        gateway.tasks.spawn(async move {
+            let () = stop.run_until_cancelled(follower).await.unwrap_or_default();
+        });
     }
     accepted
 }
 
+type Follower = futures_util::future::BoxFuture<'static, ()>;
+
+/// What follows the resources of one service in its own era, and which of them it tells of.
+async fn follower(
+    gateway: &Arc<Gateway>,
+    call: &Call,
+    service: Arc<Service>,
+    pairs: Vec<(String, String)>,
+    updates: &mpsc::Sender<String>,
+) -> Option<(Vec<String>, Follower)> {
+    if era::of(gateway, &service, Era::Stateless).await.ok()? == Era::Session {
+        let session = gateway.sessions.of_call(call);
+        let linked = Linked::begin(gateway, session, service, pairs).await?;
+        return Some((linked.accepted().collect(), Box::pin(linked.run(updates.clone()))));
+    }
+    let events = ask(gateway, &service.id, &pairs).await?;
+    let accepted = pairs.iter().map(|(_, exposed)| exposed.clone()).collect();
+    Some((accepted, Box::pin(follow(Arc::clone(gateway), service.id.clone(), pairs, events, updates.clone()))))
+}
+
+/// Whose a URI on the aggregate endpoint is, and what its owner calls it.
 fn owner(view: &View, uri: &str) -> Option<(ServiceId, String)> {
     if let Some(owner) = uri::scheme(uri).and_then(|scheme| view.schemes.get(scheme)) {
         return Some((owner.clone(), uri.to_owned()));
@@ -205,7 +240,7 @@ async fn ask(gateway: &Gateway, service: &ServiceId, pairs: &[(String, String)])
     let instance = gateway.upstreams.get(service)?.any(gateway.upstreams.now())?;
     let uris: Vec<String> = pairs.iter().map(|(own, _)| quote(own)).collect();
     let wish = format!(r#""notifications":{{"resourceSubscriptions":[{}]}},"#, uris.join(","));
-    let question = fetch::question("subscriptions/listen", &wish);
+    let question = talk::question("subscriptions/listen", &wish);
     match exchange::exchange(&instance, &question).await {
         Ok(Answer::Events { body, .. }) => Some(Events::new(body, 1 << 20)),
         _ => None,
@@ -255,6 +290,25 @@ fn updated(message: &[u8], pairs: &[(String, String)]) -> Option<String> {
     pairs.iter().find(|(known, _)| *known == own).map(|(_, exposed)| exposed.clone())
 }
 
+/// The URI as the service knows it.
+fn own_uri(call: &Call, target: &Target, exposed: &str) -> String {
+    match uri::unwrap(exposed) {
+        Some((service, own)) if !call.is_verbatim() && service == target.service.id.as_ref() => own.to_owned(),
+        _ => exposed.to_owned(),
+    }
+}
+
+/// Remembers what a session follows at a service that has sessions, so that it is asked for again over a new link.
+pub(crate) fn note(call: &Call, asked: &Asked, target: &Target, begin: bool) {
+    let (Some(session), Some(uri)) = (&call.session, &asked.uri) else { return };
+    let own = own_uri(call, target, &uri.value);
+    if begin {
+        session.note_followed(&target.service.id, &own);
+    } else {
+        session.note_left(&target.service.id, &own);
+    }
+}
+
 /// `resources/subscribe` and `resources/unsubscribe` of a session, at a service without sessions.
 pub(crate) async fn in_session(
     gateway: &Arc<Gateway>,
@@ -270,10 +324,7 @@ pub(crate) async fn in_session(
         session.unsubscribe(&exposed);
         return Ok(weft_wire::code::result_body(&asked.id, "{}"));
     }
-    let own = match uri::unwrap(&exposed) {
-        Some((service, own)) if call.is_aggregate() && service == target.service.id.as_ref() => own.to_owned(),
-        _ => exposed.clone(),
-    };
+    let own = own_uri(call, target, &exposed);
     let pairs = vec![(own, exposed.clone())];
     let events = tokio::time::timeout(PATIENCE, ask(gateway, &target.service.id, &pairs)).await.ok().flatten();
     let events = events.ok_or_else(|| Refusal::UnknownResource(exposed.clone()))?;

@@ -45,31 +45,27 @@ pub(crate) async fn tell(gateway: &Arc<Gateway>, call: &Call) -> Response<Body> 
 /// is not ours, the end of the connection has to say it.
 async fn cancel(gateway: &Arc<Gateway>, session: &Arc<Session>, call: &Call, request_id: Option<&Id<'static>>) {
     let Some(flight) = request_id.and_then(|id| session.flight(id)) else { return };
-    let link = session.links.lock().await.get(&flight.service).cloned();
+    let link = session.present_link(&flight.service).filter(|_| flight.linked);
     match link {
         Some(link) => send(gateway, session, link, call.body.clone()).await,
         None => {
-            if let Some(instance) = flight.at.load_full() {
-                let outgoing = link::outgoing(session, call.body.clone(), None);
-                deliver(gateway, &instance, &outgoing).await;
-            }
+            // The end of the connection is what a server of the stateless era understands.
             flight.cancel.cancel();
         }
     }
 }
 
 async fn notify(gateway: &Arc<Gateway>, session: &Arc<Session>, call: &Call, method: &str) {
-    let links = session.links.lock().await.clone();
     match &call.surface {
         Surface::Service(service) => {
-            if let Some(link) = links.get(service) {
-                send(gateway, session, Arc::clone(link), call.body.clone()).await;
+            if let Some(link) = session.present_link(service) {
+                send(gateway, session, link, call.body.clone()).await;
             }
         }
         // The gateway begins its sessions at servers itself.
         Surface::Aggregate if method == "notifications/initialized" => {}
         Surface::Aggregate => {
-            for link in links.into_values() {
+            for (_, link) in session.links() {
                 send(gateway, session, link, call.body.clone()).await;
             }
         }
@@ -84,6 +80,9 @@ async fn answer(
     id: &Id<'static>,
     span: &std::ops::Range<usize>,
 ) {
+    if id.as_text().is_some_and(|id| session.take_answer(&id, call.body.clone())) {
+        return;
+    }
     let Some(question) = unmark(&gateway.seal, &session.claims.id, id) else {
         tracing::debug!("an answer came to a question that was not asked in this session");
         return;
@@ -97,7 +96,10 @@ async fn answer(
     };
     let body: Bytes = splice(&call.body, &[(span.clone(), question.raw.as_str())]).into();
     let mut outgoing = link::outgoing(session, body, None);
-    outgoing.session = Some(question.token);
+    outgoing.session = Some(question.token).filter(|token| !token.is_empty());
+    if let Some(link) = session.present_link(&question.service) {
+        outgoing.version = link.version;
+    }
     deliver(gateway, instance, &outgoing).await;
 }
 

@@ -27,6 +27,8 @@ pub(crate) mod connection;
 pub(crate) mod exchange;
 mod line;
 mod service;
+pub(crate) mod spoken;
+pub(crate) mod talk;
 
 use connection::Connections;
 pub(crate) use service::{Group, Place, Service};
@@ -39,6 +41,7 @@ pub(crate) struct Instance {
     pub(crate) host: Option<HeaderValue>,
     pub(crate) path: Uri,
     pub(crate) connections: Arc<Connections>,
+    pub(crate) spoken: Arc<spoken::Spoken>,
 }
 
 /// All services.
@@ -139,8 +142,11 @@ impl Upstreams {
             services.insert(id.clone(), service);
         }
         for (id, gone) in before.iter().filter(|(id, _)| !snapshot.services.contains_key(*id)) {
-            let empty =
-                Group { pool: Pool::build(&Config::default(), Vec::new(), None, self.now()), instances: Vec::new() };
+            let empty = Group {
+                pool: Pool::build(&Config::default(), Vec::new(), None, self.now()),
+                instances: Vec::new(),
+                said: None,
+            };
             publish(id, &empty);
             gone.set_group(empty);
         }
@@ -159,13 +165,17 @@ impl Upstreams {
         let instances: Vec<Arc<Instance>> = infos
             .iter()
             .map(|info| {
-                let connections = known(info).map_or_else(
+                let known = known(info);
+                let connections = known.map_or_else(
                     || Arc::new(Connections::new(info, self.expected(id), self.identity.clone(), self.connect)),
                     |instance| Arc::clone(&instance.connections),
                 );
+                let spoken = known
+                    .filter(|instance| instance.info.era == info.era)
+                    .map_or_else(|| Arc::new(spoken::Spoken::new(info.era)), |instance| Arc::clone(&instance.spoken));
                 let host = HeaderValue::try_from(info.address.to_string()).ok();
                 let path = info.path.parse().unwrap_or_else(|_| Uri::from_static("/mcp"));
-                Arc::new(Instance { info: info.clone(), host, path, connections })
+                Arc::new(Instance { info: info.clone(), host, path, connections, spoken })
             })
             .collect();
         // When the registry takes all of a service for dead at once, it is more likely the one that is wrong (an agent that hung
@@ -182,7 +192,9 @@ impl Upstreams {
             .collect();
         let config = self.config(id, infos);
         let pool = Pool::build(&config, members, before.map(|group| &group.pool), self.now());
-        Group { pool, instances }
+        let all_say = infos.iter().all(|info| info.era != weft_mesh::PeerEra::Unknown);
+        let said = service::common(instances.iter().filter_map(|instance| instance.spoken.eras())).filter(|_| all_say);
+        Group { pool, instances, said }
     }
 
     /// Whom an instance of this service must prove to be. What it says of itself in the registry is not enough: whoever may

@@ -11,13 +11,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use weft_mesh::ServiceId;
 
-use super::{Catalogue, fetch};
+use super::{
+    Catalogue,
+    fetch::{self, Fetched},
+};
 use crate::{
     settings::CatalogueSettings,
-    upstream::{
-        Upstreams,
-        exchange::{self, Answer, Events},
-    },
+    upstream::{Upstreams, exchange::Events},
 };
 
 /// What the followers share.
@@ -73,15 +73,16 @@ impl Follower {
                 }
                 continue;
             };
-            // Listening begins before asking, so that no change falls between the two.
-            let listening = self.listen(id).await;
             match fetch::shelf(&self.upstreams, &service, self.settings.entries).await {
-                Ok(shelf) => {
+                Ok(Fetched { shelf, listening }) => {
                     wait = FIRST_WAIT;
-                    let ttl = shelf.ttl_ms;
+                    // Without a hint only the settings say how often a server is bothered.
+                    let age = if shelf.hinted { shelf.ttl_ms } else { u64::MAX };
                     tracing::debug!(service = %id, tools = shelf.tools.len(), "catalogue refreshed");
                     self.catalogue.put(id, shelf);
-                    self.until_news(id, ttl, listening, &mut changes).await;
+                    let (listening, talk) = listening.unzip();
+                    self.until_news(id, age, listening, &mut changes).await;
+                    drop(talk);
                 }
                 Err(error) => {
                     self.catalogue.mark_stale(id, true);
@@ -158,19 +159,6 @@ impl Follower {
         let pause = Duration::from_millis(self.settings.debounce_millis / 2);
         if let Some(events) = listening {
             while let Ok(Ok(Some(_))) = timeout(pause, events.next()).await {}
-        }
-    }
-
-    /// Opens the service's stream of list changes; none when it has no such thing.
-    async fn listen(&self, id: &ServiceId) -> Option<Events> {
-        let instance = self.upstreams.get(id)?.any(self.upstreams.now())?;
-        let wish =
-            r#""notifications":{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true},"#;
-        let question = fetch::question("subscriptions/listen", wish);
-        let asked = exchange::exchange(&instance, &question);
-        match timeout(Duration::from_secs(5), asked).await {
-            Ok(Ok(Answer::Events { body, .. })) => Some(Events::new(body, 1 << 20)),
-            _ => None,
         }
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use weft_wire::headers;
+use weft_wire::headers::{self, ParamHeader};
 
-use crate::uri;
+use crate::{upstream::talk::About, uri};
 
 /// What one service offers.
 #[derive(Debug, Clone, Default)]
@@ -17,11 +17,14 @@ pub(crate) struct Shelf {
     pub(crate) prompts: Vec<Entry>,
     pub(crate) resources: Vec<Entry>,
     pub(crate) templates: Vec<Entry>,
-    pub(crate) instructions: Option<String>,
+    /// How the service introduces itself.
+    pub(crate) about: About,
     /// URI schemes that the service owns in the whole mesh.
     pub(crate) schemes: Vec<String>,
     /// The shortest freshness of its lists, milliseconds.
     pub(crate) ttl_ms: u64,
+    /// The service said so itself.
+    pub(crate) hinted: bool,
     /// Some list may differ between callers.
     pub(crate) private: bool,
     /// The service cannot be asked now: this is what it offered last.
@@ -39,6 +42,8 @@ pub(crate) struct Entry {
     pub(crate) head: Arc<str>,
     pub(crate) tail: Arc<str>,
     pub(crate) hints: Hints,
+    /// The arguments of a tool that it wants mirrored in headers.
+    pub(crate) mirrored: Arc<[ParamHeader]>,
 }
 
 /// What a tool's annotations promise about repeating it.
@@ -112,6 +117,7 @@ impl Shelf {
             shelf.extend(raws.iter().filter_map(|raw| entry(raw, which)));
         }
         self.ttl_ms = self.ttl_ms.min(page.ttl_ms.unwrap_or(0));
+        self.hinted = true;
         self.private |= page.cache_scope.as_deref() != Some("public");
         page.tools.len() + page.prompts.len() + page.resources.len() + page.resource_templates.len()
     }
@@ -140,6 +146,7 @@ fn entry(raw: &RawValue, which: Which) -> Option<Entry> {
             read_only: keys.annotations.read_only_hint == Some(true),
             idempotent: keys.annotations.idempotent_hint == Some(true),
         },
+        mirrored: Arc::default(),
     })
 }
 
@@ -149,7 +156,8 @@ fn tool(raw: &RawValue) -> Result<Entry, (String, String)> {
     let schema = serde_json::from_str::<Keys<'_>>(raw.get()).ok().and_then(|keys| keys.input_schema);
     match schema.map(|schema| headers::param_headers(schema.get())) {
         Some(Err(fault)) => Err((entry.key, fault.to_string())),
-        _ => Ok(entry),
+        Some(Ok(mirrored)) => Ok(Entry { mirrored: mirrored.into(), ..entry }),
+        None => Ok(entry),
     }
 }
 

@@ -12,13 +12,13 @@ use std::{
 
 use weft_mesh::ServiceId;
 use weft_telemetry::names;
-use weft_wire::splice::quote;
+use weft_wire::{headers::ParamHeader, splice::quote};
 
 use super::{
     Changed,
     shelf::{Entry, Hints, Shelf},
 };
-use crate::uri;
+use crate::{upstream::talk::About, uri};
 
 /// The longest name a client is sure to take (official conformance suite, `tools-name-format`).
 const LONGEST: usize = 64;
@@ -30,6 +30,8 @@ pub(crate) struct Tool {
     /// Its name at the service.
     pub(crate) name: Arc<str>,
     pub(crate) hints: Hints,
+    /// The arguments that it wants mirrored in headers.
+    pub(crate) mirrored: Arc<[ParamHeader]>,
 }
 
 /// The four lists.
@@ -81,7 +83,8 @@ pub(crate) struct View {
     pub(crate) stale: Vec<String>,
     /// Tools by service, for the status page and the verbatim path.
     pub(crate) services: BTreeMap<ServiceId, Vec<(Arc<str>, Hints)>>,
-    own: HashMap<(ServiceId, Arc<str>), Hints>,
+    own: HashMap<(ServiceId, Arc<str>), (Hints, Arc<[ParamHeader]>)>,
+    abouts: BTreeMap<ServiceId, About>,
     lists: [String; 4],
     tail: String,
     info: String,
@@ -119,10 +122,11 @@ impl View {
         let of = |shelf: &Shelf| shelf.tools.iter().map(|tool| (Arc::from(tool.key.as_str()), tool.hints)).collect();
         let services: BTreeMap<_, Vec<_>> =
             shelves.iter().map(|(service, shelf)| (service.clone(), of(shelf))).collect();
-        let own = services
-            .iter()
-            .flat_map(|(service, tools)| {
-                tools.iter().map(|(name, hints)| ((service.clone(), Arc::clone(name)), *hints))
+        let own = shelves.iter().flat_map(|(service, shelf)| shelf.tools.iter().map(move |tool| (service, tool)));
+        let own = own
+            .map(|(service, tool)| {
+                let key = (service.clone(), Arc::from(tool.key.as_str()));
+                (key, (tool.hints, Arc::clone(&tool.mirrored)))
             })
             .collect();
         Self {
@@ -136,13 +140,20 @@ impl View {
             stale,
             services,
             own,
+            abouts: shelves.iter().map(|(service, shelf)| (service.clone(), shelf.about.clone())).collect(),
             lists,
         }
     }
 
-    /// The hints of a tool by its own name, and that name as a shared string.
-    pub(crate) fn own_tool(&self, service: &ServiceId, name: &str) -> Option<(Arc<str>, Hints)> {
-        self.own.get_key_value(&(service.clone(), Arc::from(name))).map(|((_, name), hints)| (Arc::clone(name), *hints))
+    /// The hints of a tool by its own name, that name as a shared string, and the arguments it wants mirrored.
+    pub(crate) fn own_tool(&self, service: &ServiceId, name: &str) -> Option<(Arc<str>, Hints, Arc<[ParamHeader]>)> {
+        let ((_, name), (hints, mirrored)) = self.own.get_key_value(&(service.clone(), Arc::from(name)))?;
+        Some((Arc::clone(name), *hints, Arc::clone(mirrored)))
+    }
+
+    /// How a service introduced itself.
+    pub(crate) fn about(&self, service: &ServiceId) -> Option<&About> {
+        self.abouts.get(service)
     }
 
     /// The result of a list in the stateless era: complete, with its cache hints (MCP 2026-07-28, caching).
@@ -263,7 +274,8 @@ fn named(
             format!("its full name {full:?} is not distinct from {other:?}")
         } else {
             taken.insert(flat, full.clone());
-            let tool = Tool { service: service.clone(), name: entry.key.as_str().into(), hints: entry.hints };
+            let (service, mirrored) = (service.clone(), Arc::clone(&entry.mirrored));
+            let tool = Tool { service, name: entry.key.as_str().into(), hints: entry.hints, mirrored };
             shown.insert(full, (tool, entry));
             continue;
         };
@@ -327,7 +339,7 @@ fn merged_instructions(own: Option<&str>, shelves: &BTreeMap<ServiceId, Shelf>) 
     const LONGEST_OF_ONE: usize = 1024;
     let mut text = own.unwrap_or_default().to_owned();
     for (service, shelf) in shelves {
-        if let Some(said) = &shelf.instructions {
+        if let Some(said) = &shelf.about.instructions {
             let end =
                 said.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= LONGEST_OF_ONE).last();
             let _ =

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 use tokio::sync::broadcast::error::RecvError;
-use weft_wire::{headers, reply};
+use weft_wire::{headers, reply, version::Era};
 
 use super::rewrite::Rewrite;
 use crate::{
@@ -65,8 +65,7 @@ async fn own(gateway: &Arc<Gateway>, session: &Arc<Session>, surface: &Surface, 
     let reader = ring.attach(after);
     match surface {
         Surface::Aggregate => {
-            let links = session.links.lock().await.clone();
-            for (id, link) in links {
+            for (id, link) in session.links() {
                 if let Some(service) = gateway.upstreams.get(&id) {
                     follow(gateway, session, &service, &link);
                 }
@@ -75,12 +74,15 @@ async fn own(gateway: &Arc<Gateway>, session: &Arc<Session>, surface: &Surface, 
             ring_body(reader, session.version(), Some(feed))
         }
         Surface::Service(id) => {
-            if let Some(service) = gateway.upstreams.get(id)
-                && let Ok(Some(link)) = session.link(gateway, &service).await
-            {
-                follow(gateway, session, &service, &link);
+            let service = gateway.upstreams.get(id);
+            if let Some(service) = service.filter(|it| it.era_for(Era::Session) == Some(Era::Session)) {
+                if let Ok(link) = session.link(gateway, &service).await {
+                    follow(gateway, session, &service, &link);
+                }
+                return ring_body(reader, session.version(), None);
             }
-            ring_body(reader, session.version(), None)
+            let feed = Box::pin(feed(Arc::clone(gateway), Arc::clone(session), Arc::clone(ring)));
+            ring_body(reader, session.version(), Some(feed))
         }
     }
 }
@@ -144,7 +146,8 @@ async fn read(
     rewrite: &Rewrite,
 ) {
     let limit = gateway.settings.limits.event_bytes;
-    let ring = session.rings.own();
+    // Nobody reads the stream of a session that stands for a caller; who follows something there listens.
+    let ring = (!session.is_pooled()).then(|| session.rings.own());
     let mut failures = 0_u32;
     while failures < 5 {
         let mut outgoing = link::outgoing(session, Bytes::new(), Some(link));
@@ -157,6 +160,10 @@ async fn read(
                     if event.data.is_empty() {
                         continue;
                     }
+                    let Some(ring) = &ring else {
+                        let _ = session.heard().send((service.clone(), event.data.into()));
+                        continue;
+                    };
                     let verdict = reply::scan(&event.data);
                     let asks = verdict.method.is_some() && verdict.id_raw.is_some();
                     let asker = asks.then(|| link.asker(gateway, session, service));

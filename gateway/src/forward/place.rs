@@ -1,5 +1,7 @@
 //! What places a call where the policy is consistent hashing.
 
+use std::{borrow::Cow, collections::HashMap};
+
 use serde_json::value::RawValue;
 use weft_balance::hash;
 
@@ -25,6 +27,12 @@ pub(crate) fn hash_of(call: &Call, key: &Key) -> u64 {
 
 /// The raw JSON of one argument of a tool call.
 fn argument<'a>(body: &'a [u8], name: &str) -> Option<&'a RawValue> {
+    let arguments: HashMap<Cow<'a, str>, &'a RawValue> = serde_json::from_str(arguments(body)?.get()).ok()?;
+    arguments.get(name).copied()
+}
+
+/// The raw JSON of the arguments of a tool call.
+pub(super) fn arguments(body: &[u8]) -> Option<&RawValue> {
     #[derive(serde::Deserialize)]
     struct Message<'a> {
         #[serde(borrow)]
@@ -33,10 +41,10 @@ fn argument<'a>(body: &'a [u8], name: &str) -> Option<&'a RawValue> {
     #[derive(serde::Deserialize)]
     struct Params<'a> {
         #[serde(borrow)]
-        arguments: std::collections::HashMap<std::borrow::Cow<'a, str>, &'a RawValue>,
+        arguments: Option<&'a RawValue>,
     }
-    let message: Message<'a> = serde_json::from_slice(body).ok()?;
-    message.params.arguments.get(name).copied()
+    let message: Message<'_> = serde_json::from_slice(body).ok()?;
+    message.params.arguments
 }
 
 #[cfg(test)]

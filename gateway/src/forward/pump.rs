@@ -83,7 +83,10 @@ impl Pump {
             let resumed = match &place {
                 Some(place) if failures <= RESUMES => {
                     tokio::time::sleep(Duration::from_millis(retry)).await;
-                    self.resume(place).await
+                    match &self.link {
+                        Some(link) => resume(&self.session, link, place).await,
+                        None => None,
+                    }
                 }
                 _ => None,
             };
@@ -133,18 +136,17 @@ impl Pump {
             }
         }
     }
+}
 
-    /// Asks the server to go on behind event `place`.
-    async fn resume(&self, place: &str) -> Option<ReplyBody> {
-        let link = self.link.as_ref()?;
-        let mut outgoing = link::outgoing(&self.session, bytes::Bytes::new(), Some(link));
-        outgoing.verb = Method::GET;
-        let mut client = http::HeaderMap::new();
-        client.insert(headers::LAST_EVENT_ID, http::HeaderValue::from_str(place).ok()?);
-        outgoing.client = Arc::new(client);
-        match exchange::exchange(&link.instance, &outgoing).await {
-            Ok(Answer::Events { body, .. }) => Some(body),
-            _ => None,
-        }
+/// Asks the server to go on behind event `place`.
+pub(super) async fn resume(session: &Session, link: &Link, place: &str) -> Option<ReplyBody> {
+    let mut outgoing = link::outgoing(session, bytes::Bytes::new(), Some(link));
+    outgoing.verb = Method::GET;
+    let mut client = http::HeaderMap::new();
+    client.insert(headers::LAST_EVENT_ID, http::HeaderValue::from_str(place).ok()?);
+    outgoing.client = Arc::new(client);
+    match exchange::exchange(&link.instance, &outgoing).await {
+        Ok(Answer::Events { body, .. }) => Some(body),
+        _ => None,
     }
 }

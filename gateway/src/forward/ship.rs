@@ -41,12 +41,7 @@ pub(crate) struct Shipment {
     pub(crate) pinned: Option<Arc<Link>>,
     /// What places it where the policy is consistent hashing.
     pub(crate) hash: Option<u64>,
-    /// Set to the instance of the attempt under way.
-    pub(crate) at: At,
 }
-
-/// Where a call is being worked on.
-pub(crate) type At = Arc<arc_swap::ArcSwapOption<Instance>>;
 
 /// An answer that arrived, with what must live until its last byte.
 pub(crate) struct Landed {
@@ -159,7 +154,6 @@ async fn attempt(gateway: &Arc<Gateway>, shipment: &Shipment, group: &Arc<Group>
     let service = &shipment.service;
     let instance = Arc::clone(&group.instances[pick.index]);
     let mut load = Load::begin(&gateway.upstreams, group, pick);
-    shipment.at.store(Some(Arc::clone(&instance)));
     let remaining = shipment.deadline.saturating_duration_since(Instant::now());
     let exchanging = exchange::exchange_within(&instance, &shipment.outgoing, remaining);
     let sent = tokio::time::timeout(remaining, exchanging).await;
@@ -171,7 +165,6 @@ async fn attempt(gateway: &Arc<Gateway>, shipment: &Shipment, group: &Arc<Group>
                 if let Some(tool) = &shipment.label {
                     service.observe(tool, latency);
                 }
-                shipment.at.store(Some(Arc::clone(&instance)));
                 return Ok(Landed { answer, load, instance, deadline: shipment.deadline });
             }
             Some(missed) => missed,

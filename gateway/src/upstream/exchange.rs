@@ -38,8 +38,6 @@ pub(crate) struct Outgoing {
     pub(crate) name: Option<String>,
     /// The session at the server.
     pub(crate) session: Option<String>,
-    /// The client's session, told to our own servers that keep none, so that they can match a cancellation to its call.
-    pub(crate) correlation: Option<String>,
     /// The client's headers, from which the passed ones are taken.
     pub(crate) client: Arc<HeaderMap>,
     /// The caller's id, told to servers that proved to be ours.
@@ -76,9 +74,6 @@ impl Outgoing {
         }
         if instance.info.identity.is_some() {
             set(out, HeaderName::from_static("weft-caller"), &self.caller);
-            if let (None, Some(correlation)) = (&self.session, &self.correlation) {
-                set(out, HeaderName::from_static(headers::SESSION_ID), correlation);
-            }
             if let Some(remaining) = remaining {
                 let millis = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
                 out.insert(DEADLINE, HeaderValue::from(millis));

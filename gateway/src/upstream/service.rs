@@ -8,8 +8,9 @@ use std::{
 use arc_swap::ArcSwap;
 use weft_balance::{Budget, Latencies, Limit, Outcome, Pool, Time};
 use weft_mesh::ServiceId;
+use weft_wire::version::Era;
 
-use super::Instance;
+use super::{Instance, spoken::Eras};
 use crate::{
     admit,
     settings::{Settings, balance::Key},
@@ -35,14 +36,31 @@ pub(crate) struct Service {
 pub(crate) struct Group {
     pub(crate) pool: Pool,
     pub(crate) instances: Vec<Arc<Instance>>,
+    /// The eras that all instances speak, where the registry says so of each.
+    pub(crate) said: Option<Eras>,
 }
 
 impl Group {
+    /// The eras in which any instance can be spoken to; none while nobody has asked one.
+    fn eras(&self) -> Option<Eras> {
+        self.said.or_else(|| common(self.instances.iter().filter_map(|instance| instance.spoken.eras())))
+    }
+
     /// Whether the instance at this place may be given calls, as far as the registry is concerned.
     pub(crate) fn takes_calls(&self, index: usize) -> bool {
         let member = self.pool.member(index);
         member.healthy && member.weight > 0
     }
+}
+
+/// What all speak; when they have nothing in common, what the first does.
+pub(super) fn common(mut all: impl Iterator<Item = Eras>) -> Option<Eras> {
+    let first = all.next()?;
+    let common = all.fold(first, |common, one| Eras {
+        session: common.session && one.session,
+        stateless: common.stateless && one.stateless,
+    });
+    Some(if common.session || common.stateless { common } else { first })
 }
 
 /// When a second attempt is worth it.
@@ -106,6 +124,19 @@ impl Service {
         group.pool.begin(&pick, now);
         group.pool.finish(&pick, now, Outcome::Cancelled);
         group.instances.get(pick.index).cloned()
+    }
+
+    /// The era in which calls of a client of `client` are passed on; none while nobody has asked what the service speaks.
+    ///
+    /// The client's own where the service has it, except that a server of both eras that keeps no sessions is always spoken
+    /// to without them: there it can ask the user back, which it cannot across requests of the session era.
+    pub(crate) fn era_for(&self, client: Era) -> Option<Era> {
+        let eras = self.group.load().eras()?;
+        let session = match client {
+            Era::Session => eras.session && (!eras.stateless || self.has_sessions()),
+            Era::Stateless => !eras.stateless,
+        };
+        Some(if session { Era::Session } else { Era::Stateless })
     }
 
     /// True when some instance keeps sessions of the session era.

@@ -61,6 +61,12 @@ metrics! {
         "Open streams of changes.";
     GATEWAY_SESSIONS = "weft_gateway_sessions", Gauge, "", [],
         "Sessions in memory.";
+    GATEWAY_LINKS = "weft_gateway_links", Gauge, "", [],
+        "Sessions that the gateway keeps at servers for its clients.";
+    GATEWAY_RENEWALS = "weft_gateway_renewals_total", Counter, "", ["service"],
+        "Sessions at servers begun again because the server had lost them.";
+    GATEWAY_HELD = "weft_gateway_held", Gauge, "", [],
+        "Calls that wait for an answer of their client.";
     GATEWAY_UPSTREAM_CONNECTIONS = "weft_gateway_upstream_connections", Gauge, "", ["service"],
         "Open connections to instances, idle ones included.";
     GATEWAY_TLS_FAILURES = "weft_gateway_tls_failures_total", Counter, "", ["reason"],

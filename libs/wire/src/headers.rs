@@ -14,7 +14,7 @@ mod declared;
 mod params;
 
 pub use declared::{ParamHeader, Primitive, param_headers};
-pub use params::agree_params;
+pub use params::{agree_params, mirror_params};
 
 /// The method.
 pub const METHOD: &str = "mcp-method";

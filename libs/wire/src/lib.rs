@@ -6,9 +6,11 @@
 pub mod code;
 pub mod envelope;
 pub mod headers;
+pub mod members;
 mod object;
 pub mod reply;
 mod scanner;
 pub mod splice;
 pub mod sse;
+pub mod translate;
 pub mod version;

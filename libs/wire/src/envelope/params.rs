@@ -43,6 +43,10 @@ pub struct Params<'a> {
     pub progress_token: Option<&'a str>,
     /// Of `logging/setLevel`.
     pub level: Option<Text<'a>>,
+    /// Of a call that is made again with what it asked for (MCP 2026-07-28, multi-round-trip requests).
+    pub request_state: Option<Text<'a>>,
+    /// The answers that come with it, raw.
+    pub input_responses: Option<&'a str>,
 }
 
 /// What a completion is about.
@@ -94,6 +98,7 @@ pub(super) fn read<'a>(scanner: &mut Scanner<'a>) -> Result<(Params<'a>, Option<
             "cursor" => &mut params.cursor,
             "protocolVersion" => &mut params.protocol_version,
             "level" => &mut params.level,
+            "requestState" => &mut params.request_state,
             "_meta" => return reader.meta(scanner).map(|meta| params.meta = meta),
             "ref" => return reader.reference(scanner).map(|reference| params.reference = reference),
             _ => {
@@ -152,6 +157,7 @@ impl Reader {
             "capabilities" => params.capabilities = Some(raw),
             "clientInfo" => params.client_info = Some(raw),
             "progressToken" => params.progress_token = Some(raw),
+            "inputResponses" => params.input_responses = Some(raw),
             "requestId" => {
                 params.request_id = Id::of(raw);
                 self.string(raw);

@@ -100,3 +100,39 @@ fn equal(text: &str, raw: &str) -> Result<bool, HeaderFault> {
         _ => Ok(decimal::same(text, raw)),
     }
 }
+
+/// The headers that mirror a call's arguments (`params.arguments`, raw JSON): full lower-case name and encoded value.
+pub fn mirror_params(declared: &[ParamHeader], arguments: Option<&str>) -> Result<Vec<(String, String)>, HeaderFault> {
+    let (false, Some(raw)) = (declared.is_empty(), arguments) else { return Ok(Vec::new()) };
+    let mut headers = Vec::new();
+    for (param, value) in declared.iter().zip(find(declared, raw)?) {
+        let Some(value) = value else { continue };
+        let text = match value.as_bytes().first() {
+            Some(b'"') => string(value).ok_or(HeaderFault::Arguments("hold half of a surrogate pair"))?,
+            _ => value.into(),
+        };
+        let name = format!("{PARAM_PREFIX}{}", param.header.to_ascii_lowercase());
+        headers.push((name, super::encode(&text).into_owned()));
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_mirrored_agrees_with_its_arguments() {
+        let declared = super::super::param_headers(
+            r#"{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"},"n":{"type":"integer","x-mcp-header":"N"}}}"#,
+        )
+        .unwrap();
+        let arguments = r#"{"region":"zürich","n":7,"other":1}"#;
+        let headers = mirror_params(&declared, Some(arguments)).unwrap();
+        assert_eq!(headers.len(), 2);
+        let look = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        agree_params(&declared, look, Some(arguments)).unwrap();
+        assert!(mirror_params(&declared, None).unwrap().is_empty());
+        assert!(mirror_params(&declared, Some(r#"{"region":null}"#)).unwrap().is_empty());
+    }
+}

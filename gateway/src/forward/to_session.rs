@@ -1,0 +1,312 @@
+//! A call of a client of the stateless era at a server of the session era.
+//!
+//! The gateway keeps one session at the server for each caller (and for what its client can do), so a server that remembers
+//! things remembers them for that caller. Concurrent calls of one caller share it under ids of the gateway's own. What the server
+//! asks back becomes `input_required`, and the call is held until its client comes with the answer (`held.rs`).
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Response, StatusCode};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio::time::Instant;
+use weft_wire::{
+    code,
+    members::Members,
+    reply::scan,
+    translate::{self, question_params},
+    version::Era,
+};
+
+use super::{
+    Rewrite, ask, broken,
+    held::{self, KEY, Parked, State},
+    load::Load,
+    over_link, rewrite_of,
+    ship::{Landed, Shipment},
+    shipment,
+    tail::{Client, Heard, Tail, Underway, last},
+};
+use crate::{
+    Gateway,
+    admit::Ticket,
+    call::Call,
+    record::{Late, Record},
+    refusal::{Broken, Refusal},
+    reply::{
+        self, Body,
+        relay::{KEEP_ALIVE, comment, frame},
+    },
+    route::Target,
+    session::{Session, link, link::Level},
+    upstream::exchange::{self, Answer, Events},
+};
+
+/// One call on its way.
+struct Errand<'a> {
+    gateway: &'a Arc<Gateway>,
+    call: &'a Call,
+    client: Client,
+    session: Arc<Session>,
+}
+
+/// Sends the call, or the answer that a held one waits for, and gives the client's answer.
+pub(super) async fn forward(
+    gateway: &Arc<Gateway>,
+    call: &Call,
+    target: Target,
+    ticket: Ticket,
+    record: &mut Record,
+) -> Result<Response<Body>, Refusal> {
+    let asked = call.request().ok_or(Refusal::NotFound)?;
+    // Of the session era only; a server of that era would answer them.
+    if matches!(
+        asked.method.as_str(),
+        "initialize" | "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe"
+    ) || asked.method.starts_with("tasks/")
+    {
+        return Err(Refusal::UnknownMethod(asked.method.clone()));
+    }
+    let introduced = Introduced::of(&call.body);
+    let session = gateway.sessions.of_caller(&call.caller, &call.headers, &introduced);
+    let client = Client {
+        id: asked.id.clone(),
+        method: asked.method.clone(),
+        progress: introduced.progress,
+        level: introduced.level.as_deref().and_then(Level::parse),
+        capabilities: introduced.capabilities,
+    };
+    let errand = Errand { gateway, call, client, session };
+    let state = asked.request_state.as_deref().and_then(|text| State::open(&gateway.seal, call.caller.id(), text));
+    let response = match state {
+        Some(state) => errand.go_on(&state, target, record).await?,
+        None => errand.begin(target, record).await?,
+    };
+    Ok(response.map(|body| body.holding(ticket)))
+}
+
+/// How a request of the stateless era introduces its client; raw JSON but for the level.
+pub(crate) struct Introduced {
+    pub(crate) capabilities: String,
+    pub(crate) client_info: String,
+    level: Option<String>,
+    progress: Option<String>,
+}
+
+impl Default for Introduced {
+    /// Of a client that has not said what it can do.
+    fn default() -> Self {
+        let client_info = r#"{"name":"unknown","version":"0"}"#.to_owned();
+        Self { capabilities: "{}".into(), client_info, level: None, progress: None }
+    }
+}
+
+impl Introduced {
+    pub(crate) fn of(body: &[u8]) -> Self {
+        let message = std::str::from_utf8(body).ok().and_then(Members::parse).unwrap_or_default();
+        let params = message.get("params").and_then(Members::parse).unwrap_or_default();
+        let meta = params.get("_meta").and_then(Members::parse).unwrap_or_default();
+        let own = |name: &str| meta.get(&format!("io.modelcontextprotocol/{name}"));
+        let capabilities = own("clientCapabilities").and_then(translate::capabilities);
+        let default = Self::default();
+        Self {
+            capabilities: capabilities.unwrap_or(default.capabilities),
+            client_info: own("clientInfo").map_or(default.client_info, str::to_owned),
+            level: meta.text("io.modelcontextprotocol/logLevel").map(|level| level.into_owned()),
+            progress: meta.get("progressToken").map(str::to_owned),
+        }
+    }
+}
+
+impl Errand<'_> {
+    async fn begin(self, target: Target, record: &mut Record) -> Result<Response<Body>, Refusal> {
+        let (gateway, session) = (self.gateway, &self.session);
+        let rewrite = rewrite_of(self.call, &target);
+        let mut shipment = shipment(self.call, None, target, Era::Session)?;
+        let raw_id = format!("\"weft-{:016x}\"", fastrand::u64(..));
+        let text = std::str::from_utf8(&shipment.outgoing.body).unwrap_or_default();
+        let body = translate::request_to_session(text, &raw_id, &raw_id);
+        shipment.outgoing.body = body.ok_or_else(|| Refusal::Unknown("params cannot be read".into()))?.into();
+        if let Some(level) = self.client.level {
+            session.link(gateway, &shipment.service).await?.tell_at_least(session, level).await;
+        }
+        let (landed, link) = over_link(gateway, session, &mut shipment).await?;
+        let Landed { answer, load, deadline, .. } = landed;
+        let gateway = Arc::clone(gateway);
+        let underway =
+            Underway { gateway: Arc::clone(&gateway), session: Arc::clone(session), link, raw_id, over: false };
+        match answer {
+            Answer::Events { body, .. } => {
+                let events = Events::new(body, gateway.settings.limits.event_bytes);
+                let service = Arc::clone(&shipment.service);
+                let (client, late, until) = (self.client.clone(), record.late(), Instant::from_std(deadline));
+                let (message, caller) = (self.call.body.clone(), self.call.caller.id().to_owned());
+                let tail = Tail {
+                    gateway,
+                    service,
+                    underway,
+                    events,
+                    place: None,
+                    load,
+                    client,
+                    rewrite,
+                    until,
+                    late,
+                    failures: 0,
+                    message,
+                    caller,
+                };
+                self.tell(tail).await
+            }
+            answer => self.whole(answer, load, (&shipment, &rewrite, underway), record.late()).await,
+        }
+    }
+
+    /// An answer that came as one message.
+    async fn whole(
+        &self,
+        answer: Answer,
+        mut load: Load,
+        (shipment, rewrite, mut underway): (&Shipment, &Rewrite, Underway),
+        late: Late,
+    ) -> Result<Response<Body>, Refusal> {
+        underway.over = true;
+        let read = exchange::response(answer, self.gateway.settings.limits.reply_bytes).await;
+        let (_, message) = read.map_err(|error| {
+            load.fail(None);
+            tracing::debug!(why = error.why(), "a reply broke off");
+            broken(shipment, Broken::Lost)
+        })?;
+        let verdict = scan(&message);
+        let text = std::str::from_utf8(&message).ok().filter(|_| verdict.is_response);
+        let text = text.ok_or_else(|| broken(shipment, Broken::Nonsense))?;
+        late.set(crate::record::outcome_of(&verdict));
+        if verdict.error_code == Some(code::URL_ELICITATION)
+            && let Some(pages) = self.pages(text, &shipment.service.id)
+        {
+            return Ok(reply::json(pages));
+        }
+        let (status, message) = last(text, &self.client, rewrite).ok_or_else(|| broken(shipment, Broken::Nonsense))?;
+        Ok(with_status(reply::json(message), status))
+    }
+
+    /// Pages that the user must visit before the call can be made (2025-11-25, URL elicitation required): the client is asked
+    /// to have them visited and to call again.
+    fn pages(&self, text: &str, service: &weft_mesh::ServiceId) -> Option<Vec<u8>> {
+        #[derive(serde::Deserialize)]
+        struct Data<'a> {
+            #[serde(borrow)]
+            elicitations: Vec<&'a serde_json::value::RawValue>,
+        }
+        if !ask::may_ask(&self.client.capabilities, "elicitation/create") {
+            return None;
+        }
+        let message = Members::parse(text)?;
+        let error = Members::parse(message.get("error")?)?;
+        let data: Data<'_> = serde_json::from_str(error.get("data")?).ok()?;
+        let mut requests = Members::default();
+        for (at, page) in data.elicitations.iter().enumerate() {
+            let params = question_params(page.get(), None)?;
+            requests.set(&format!("page-{at}"), format!(r#"{{"method":"elicitation/create","params":{params}}}"#));
+        }
+        let state = held::state(self.gateway, (&self.call.body, self.call.caller.id()), "", service)?;
+        Some(held::input_required(&self.client.id, &requests.to_json(), &state))
+    }
+
+    /// The client comes back with the answer to a question, or to be asked it again.
+    async fn go_on(self, state: &State, target: Target, record: &mut Record) -> Result<Response<Body>, Refusal> {
+        let text = std::str::from_utf8(&self.call.body).unwrap_or_default();
+        if !state.fits(text) || state.service != target.service.id {
+            return Err(Refusal::Unanswered(
+                "the time to answer is over, or the call is not the one that asked; call again without requestState"
+                    .into(),
+            ));
+        }
+        if state.held.is_empty() {
+            return self.begin(target, record).await;
+        }
+        let Some(Parked { mut tail, question, .. }) = self.gateway.held.take(&state.held) else {
+            // Its stream went with the replica that held it. What may be repeated is begun again, and asks again.
+            return match target.repeatable {
+                true => self.begin(target, record).await,
+                false => Err(Refusal::Unanswered(
+                    "the call that asked is gone, and it is not known how far it came; look at what it did, then call again \
+                     without requestState"
+                        .into(),
+                )),
+            };
+        };
+        tail.client = self.client.clone();
+        tail.late = record.late();
+        tail.until = Instant::now() + target.service.patience;
+        let request = self.call.request().and_then(|asked| asked.input_responses.as_deref());
+        let responses = request.and_then(Members::parse).unwrap_or_default();
+        let Some(answer) = responses.get(KEY) else { return Ok(reply::json(held::park(tail, question)?)) };
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{answer}}}"#, question.raw_id);
+        let outgoing = link::outgoing(&tail.underway.session, body.into(), Some(&tail.underway.link));
+        let sent = exchange::exchange(&tail.underway.link.instance, &outgoing);
+        let taken = matches!(tokio::time::timeout(Duration::from_secs(30), sent).await, Ok(Ok(answer)) if answer.status().is_success());
+        if !taken {
+            tail.underway.over = true;
+            return Err(tail.refusal(Broken::Lost));
+        }
+        self.tell(tail).await
+    }
+
+    /// The client's answer from a call under way: one message if it comes soon and alone, otherwise a stream.
+    async fn tell(self, mut tail: Tail) -> Result<Response<Body>, Refusal> {
+        let first = tokio::time::timeout(KEEP_ALIVE, tail.hear()).await;
+        let first = match first {
+            Ok(Heard::Last(status, message)) => return Ok(with_status(reply::json(message), status)),
+            Ok(Heard::Lost(refusal)) => return Err(refusal),
+            Ok(Heard::Question(question)) => return Ok(reply::json(held::park(tail, question)?)),
+            Ok(Heard::Note(note)) => frame(&note),
+            Err(_) => comment(),
+        };
+        let telling = Telling { tail, first: Some(first) };
+        let frames = stream::unfold(Some(telling), |telling| async move { telling?.next().await });
+        Ok(reply::events(Body::stream(StreamBody::new(frames))))
+    }
+}
+
+fn with_status(mut response: Response<Body>, status: u16) -> Response<Body> {
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    response
+}
+
+/// A call under way, told to the client event by event.
+struct Telling {
+    tail: Tail,
+    first: Option<Frame<Bytes>>,
+}
+
+type Step = (Result<Frame<Bytes>, Infallible>, Option<Telling>);
+
+impl Telling {
+    async fn next(mut self) -> Option<Step> {
+        if let Some(first) = self.first.take() {
+            return Some((Ok(first), Some(self)));
+        }
+        let until = self.tail.until;
+        let heard = tokio::select! {
+            heard = self.tail.hear() => heard,
+            () = tokio::time::sleep(KEEP_ALIVE) => return Some((Ok(comment()), Some(self))),
+            () = tokio::time::sleep_until(until) => Heard::Lost(self.tail.refusal(Broken::Timeout)),
+        };
+        let end = |message: &[u8]| Some((Ok(frame(message)), None));
+        match heard {
+            Heard::Note(note) => Some((Ok(frame(&note)), Some(self))),
+            Heard::Last(_, message) => end(&message),
+            Heard::Lost(refusal) => end(&self.tail.told(&refusal)),
+            Heard::Question(question) => {
+                let (id, method) = (self.tail.client.id.clone(), self.tail.client.method.clone());
+                match held::park(self.tail, question) {
+                    Ok(message) => end(&message),
+                    Err(refusal) => end(&refusal.to_message(Era::Stateless, Some(&id), &method)),
+                }
+            }
+        }
+    }
+}
