@@ -35,6 +35,17 @@ impl Changed {
         self.tools || self.prompts || self.resources
     }
 
+    /// What a notification of a server tells of.
+    pub(crate) fn of(method: &str) -> Option<Self> {
+        let none = Self::default();
+        match method {
+            "notifications/tools/list_changed" => Some(Self { tools: true, ..none }),
+            "notifications/prompts/list_changed" => Some(Self { prompts: true, ..none }),
+            "notifications/resources/list_changed" => Some(Self { resources: true, ..none }),
+            _ => None,
+        }
+    }
+
     const fn or(self, other: Self) -> Self {
         Self {
             tools: self.tools || other.tools,

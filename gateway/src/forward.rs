@@ -19,7 +19,9 @@ mod place;
 pub(crate) mod pump;
 pub(crate) mod rewrite;
 pub(crate) mod ship;
+mod speaker;
 mod tail;
+mod telling;
 mod to_session;
 
 use rewrite::Rewrite;
@@ -58,6 +60,12 @@ pub(crate) async fn forward(
     })?;
     ticket.hold(place);
     let upstream = era::of(gateway, &target.service, call.era()).await?;
+    if call.era() == Era::Stateless && !target.mirrored.is_empty() {
+        let header = |name: &str| call.headers.get(name).and_then(|value| value.to_str().ok());
+        let arguments = place::arguments(&call.body).map(|raw| raw.get());
+        headers::agree_params(&target.mirrored, header, arguments)
+            .map_err(|fault| Refusal::HeaderMismatch(fault.to_string()))?;
+    }
     match (call.era(), call.session.clone()) {
         (Era::Session, Some(session)) => {
             journey::forward(gateway, session, call, (target, upstream, ticket), record).await
@@ -142,7 +150,7 @@ fn shipment(call: &Call, session: Option<&Session>, target: Target, upstream: Er
         outgoing: Outgoing {
             verb: Method::POST,
             body,
-            version: journey::version_for(call.version, upstream),
+            version: era::version_for(call.version, upstream),
             method,
             name: target.name.filter(|_| upstream == Era::Stateless),
             session: None,

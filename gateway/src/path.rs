@@ -90,10 +90,10 @@ async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) 
             local::answer(gateway, &call, asked, local).await.map(|it| it.map(|b| b.holding(ticket)))
         }
         Route::Subscribe(target, begin) if target.service.era_for(Era::Session) == Some(Era::Stateless) => {
-            subscribe::in_session(gateway, &call, asked, &target, begin).await.map(reply::json)
+            subscribe::of_session::in_session(gateway, &call, asked, &target, begin).await.map(reply::json)
         }
         Route::Subscribe(target, begin) => {
-            subscribe::note(&call, asked, &target, begin);
+            subscribe::of_session::note(&call, asked, &target, begin);
             forward::forward(gateway, call, *target, ticket, record).await
         }
         Route::Service(target) => forward::forward(gateway, call, *target, ticket, record).await,

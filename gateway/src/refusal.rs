@@ -136,10 +136,9 @@ impl Refusal {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Rate(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Malformed(..)
-            | Self::HeaderMismatch(_)
-            | Self::Version(_)
-            | Self::MissingMeta(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(..) | Self::HeaderMismatch(_) | Self::Version(_) | Self::MissingMeta(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::UnknownMethod(_) => match era {
                 Era::Stateless => StatusCode::NOT_FOUND,
                 Era::Session => StatusCode::OK,

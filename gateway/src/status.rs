@@ -64,6 +64,8 @@ pub struct InstanceStatus {
     pub healthy: bool,
     /// The SPIFFE URI it proves; none for plain HTTP.
     pub identity: Option<String>,
+    /// The eras that it speaks: `session`, `stateless` or `dual`; none while nobody has asked.
+    pub eras: Option<&'static str>,
     /// The breaker: `admits`, `blocks` or `probes`.
     pub breaker: &'static str,
     /// Calls in flight there.
@@ -133,6 +135,7 @@ fn instances(gateway: &Gateway, service: &crate::upstream::Service) -> Vec<Insta
             version: instance.info.version.clone(),
             healthy: instance.info.healthy,
             identity: instance.info.identity.clone(),
+            eras: instance.spoken.eras().map(crate::upstream::spoken::Eras::label),
             breaker: state.breaker.label(),
             in_flight: state.in_flight,
             latency_ms: state.ewma.as_secs_f64() * 1e3,

@@ -1,10 +1,10 @@
-//! Changes told to clients: `subscriptions/listen` over all services in the stateless era, and the resource subscriptions
-//! of the session era at services that have no sessions.
+//! Changes told to clients: `subscriptions/listen` of the stateless era, and in `of_session.rs` the resource subscriptions of the
+//! session era.
 //!
-//! List changes come from the catalogue, already gathered; updates of single resources come from one `listen` per service
-//! that the gateway holds for as long as the client does.
+//! List changes come from the catalogue, already gathered; updates of single resources come from one follower per service
+//! that the gateway keeps for as long as the client listens.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -14,33 +14,24 @@ use http_body_util::StreamBody;
 use serde::Deserialize;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use weft_mesh::ServiceId;
-use weft_wire::{envelope::Id, reply, splice::quote, version::Era};
+use weft_wire::{envelope::Id, splice::quote};
 
 mod linked;
+pub(crate) mod of_session;
+mod resources;
 
-use linked::Linked;
-
+use self::resources::{News, follow_resources};
 use crate::{
     Gateway,
     admit::Ticket,
     call::{Asked, Call},
-    catalogue::{Changed, View},
-    door::Surface,
-    forward::era,
+    catalogue::Changed,
     record::Record,
     refusal::Refusal,
     reply::{
         Body, events,
         relay::{KEEP_ALIVE, comment, frame, listen_end},
     },
-    route::Target,
-    upstream::{
-        Service,
-        exchange::{self, Answer, Events},
-        talk,
-    },
-    uri,
 };
 
 /// What a client wants to hear of (MCP 2026-07-28, `SubscriptionFilter`).
@@ -129,9 +120,9 @@ struct Listener {
     first: Option<Vec<u8>>,
     wish: Wish,
     changes: broadcast::Receiver<Changed>,
-    updated: mpsc::Receiver<String>,
+    updated: mpsc::Receiver<News>,
     /// Keeps `updated` from ending when no service is followed.
-    _updates: mpsc::Sender<String>,
+    _updates: mpsc::Sender<News>,
     drain: CancellationToken,
     pending: Vec<&'static str>,
     _stop: DropGuard,
@@ -154,11 +145,14 @@ impl Listener {
                     Err(broadcast::error::RecvError::Lagged(_)) => Changed { tools: true, prompts: true, resources: true },
                     Err(broadcast::error::RecvError::Closed) => return Some((Ok(frame(&listen_end(&self.id))), None)),
                 }),
-                Some(uri) = self.updated.recv() => {
-                    let params = format!(r#""uri":{}"#, quote(&uri));
-                    let message = notification("notifications/resources/updated", &params, &self.id);
-                    return Some((Ok(frame(&message)), Some(self)));
-                }
+                Some(news) = self.updated.recv() => match news {
+                    News::List(changed) => self.note(changed),
+                    News::Resource(uri) => {
+                        let params = format!(r#""uri":{}"#, quote(&uri));
+                        let message = notification("notifications/resources/updated", &params, &self.id);
+                        return Some((Ok(frame(&message)), Some(self)));
+                    }
+                },
                 () = tokio::time::sleep(KEEP_ALIVE) => return Some((Ok(comment()), Some(self))),
             }
         }
@@ -172,183 +166,4 @@ impl Listener {
         };
         self.pending.extend(wanted.methods());
     }
-}
-
-/// Starts one follower per service; gives the URIs that services accepted.
-async fn follow_resources(
-    gateway: &Arc<Gateway>,
-    call: &Call,
-    uris: &[String],
-    (updates, stop): (&mpsc::Sender<String>, &CancellationToken),
-) -> Vec<String> {
-    let view = gateway.catalogue.view();
-    let mut by_service: BTreeMap<ServiceId, Vec<(String, String)>> = BTreeMap::new();
-    for uri in uris {
-        let owner = match &call.surface {
-            Surface::Service(service) => Some((service.clone(), uri.clone())),
-            _ => owner(&view, uri),
-        };
-        if let Some((service, own)) = owner {
-            by_service.entry(service).or_default().push((own, uri.clone()));
-        }
-    }
-    let mut accepted = Vec::new();
-    for (service, pairs) in by_service {
-        let Some(service) = gateway.upstreams.get(&service) else { continue };
-        let begun = tokio::time::timeout(PATIENCE, follower(gateway, call, service, pairs, updates)).await;
-        let Ok(Some((some, follower))) = begun else { continue };
-        accepted.extend(some);
-        let stop = stop.clone();
-        gateway.tasks.spawn(async move {
-            let () = stop.run_until_cancelled(follower).await.unwrap_or_default();
-        });
-    }
-    accepted
-}
-
-type Follower = futures_util::future::BoxFuture<'static, ()>;
-
-/// What follows the resources of one service in its own era, and which of them it tells of.
-async fn follower(
-    gateway: &Arc<Gateway>,
-    call: &Call,
-    service: Arc<Service>,
-    pairs: Vec<(String, String)>,
-    updates: &mpsc::Sender<String>,
-) -> Option<(Vec<String>, Follower)> {
-    if era::of(gateway, &service, Era::Stateless).await.ok()? == Era::Session {
-        let session = gateway.sessions.of_call(call);
-        let linked = Linked::begin(gateway, session, service, pairs).await?;
-        return Some((linked.accepted().collect(), Box::pin(linked.run(updates.clone()))));
-    }
-    let events = ask(gateway, &service.id, &pairs).await?;
-    let accepted = pairs.iter().map(|(_, exposed)| exposed.clone()).collect();
-    Some((accepted, Box::pin(follow(Arc::clone(gateway), service.id.clone(), pairs, events, updates.clone()))))
-}
-
-/// Whose a URI on the aggregate endpoint is, and what its owner calls it.
-fn owner(view: &View, uri: &str) -> Option<(ServiceId, String)> {
-    if let Some(owner) = uri::scheme(uri).and_then(|scheme| view.schemes.get(scheme)) {
-        return Some((owner.clone(), uri.to_owned()));
-    }
-    let (service, own) = uri::unwrap(uri)?;
-    Some((service.parse().ok()?, own.to_owned()))
-}
-
-/// Asks one service to tell of these resources.
-async fn ask(gateway: &Gateway, service: &ServiceId, pairs: &[(String, String)]) -> Option<Events> {
-    let instance = gateway.upstreams.get(service)?.any(gateway.upstreams.now())?;
-    let uris: Vec<String> = pairs.iter().map(|(own, _)| quote(own)).collect();
-    let wish = format!(r#""notifications":{{"resourceSubscriptions":[{}]}},"#, uris.join(","));
-    let question = talk::question("subscriptions/listen", &wish);
-    match exchange::exchange(&instance, &question).await {
-        Ok(Answer::Events { body, .. }) => Some(Events::new(body, 1 << 20)),
-        _ => None,
-    }
-}
-
-/// Passes updates on, and asks again when the service's stream ends, for as long as the client listens.
-async fn follow(
-    gateway: Arc<Gateway>,
-    service: ServiceId,
-    pairs: Vec<(String, String)>,
-    mut events: Events,
-    updates: mpsc::Sender<String>,
-) {
-    let mut wait = Duration::from_millis(200);
-    loop {
-        while let Ok(Some(event)) = events.next().await {
-            wait = Duration::from_millis(200);
-            if let Some(exposed) = updated(&event.data, &pairs)
-                && updates.send(exposed).await.is_err()
-            {
-                return;
-            }
-        }
-        loop {
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(Duration::from_secs(15));
-            if let Some(again) = ask(&gateway, &service, &pairs).await {
-                events = again;
-                break;
-            }
-        }
-        // What changed while nobody told is not known: each resource may have.
-        for (_, exposed) in &pairs {
-            if updates.send(exposed.clone()).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-fn updated(message: &[u8], pairs: &[(String, String)]) -> Option<String> {
-    if reply::scan(message).method.as_deref() != Some("notifications/resources/updated") {
-        return None;
-    }
-    let (_, own) = uri::positions(message).into_iter().next()?;
-    pairs.iter().find(|(known, _)| *known == own).map(|(_, exposed)| exposed.clone())
-}
-
-/// The URI as the service knows it.
-fn own_uri(call: &Call, target: &Target, exposed: &str) -> String {
-    match uri::unwrap(exposed) {
-        Some((service, own)) if !call.is_verbatim() && service == target.service.id.as_ref() => own.to_owned(),
-        _ => exposed.to_owned(),
-    }
-}
-
-/// Remembers what a session follows at a service that has sessions, so that it is asked for again over a new link.
-pub(crate) fn note(call: &Call, asked: &Asked, target: &Target, begin: bool) {
-    let (Some(session), Some(uri)) = (&call.session, &asked.uri) else { return };
-    let own = own_uri(call, target, &uri.value);
-    if begin {
-        session.note_followed(&target.service.id, &own);
-    } else {
-        session.note_left(&target.service.id, &own);
-    }
-}
-
-/// `resources/subscribe` and `resources/unsubscribe` of a session, at a service without sessions.
-pub(crate) async fn in_session(
-    gateway: &Arc<Gateway>,
-    call: &Call,
-    asked: &Asked,
-    target: &Target,
-    begin: bool,
-) -> Result<Vec<u8>, Refusal> {
-    let (Some(session), Some(exposed)) = (&call.session, asked.uri.as_ref().map(|uri| uri.value.clone())) else {
-        return Err(malformed("params.uri is missing".into()));
-    };
-    if !begin {
-        session.unsubscribe(&exposed);
-        return Ok(weft_wire::code::result_body(&asked.id, "{}"));
-    }
-    let own = own_uri(call, target, &exposed);
-    let pairs = vec![(own, exposed.clone())];
-    let events = tokio::time::timeout(PATIENCE, ask(gateway, &target.service.id, &pairs)).await.ok().flatten();
-    let events = events.ok_or_else(|| Refusal::UnknownResource(exposed.clone()))?;
-    let stop = session.over.child_token();
-    session.subscribe(&exposed, stop.clone());
-    let (updates, mut updated) = mpsc::channel(64);
-    let follower = follow(Arc::clone(gateway), target.service.id.clone(), pairs, events, updates);
-    let (ring, drain) = (session.rings.own(), gateway.drain.clone());
-    gateway.tasks.spawn(async move {
-        let telling = async {
-            while let Some(uri) = updated.recv().await {
-                let message = format!(
-                    r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{}}}}}"#,
-                    quote(&uri)
-                );
-                ring.push(message.as_bytes()).await;
-            }
-        };
-        tokio::select! {
-            () = drain.cancelled() => {}
-            () = stop.cancelled() => {}
-            () = follower => {}
-            () = telling => {}
-        }
-    });
-    Ok(weft_wire::code::result_body(&asked.id, "{}"))
 }

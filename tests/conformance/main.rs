@@ -7,6 +7,7 @@
 )]
 
 mod changes;
+mod only;
 mod prompts;
 mod resources;
 mod server;
@@ -20,7 +21,10 @@ use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
 };
 
-use crate::server::Server;
+use crate::{
+    only::{Only, refuse_others},
+    server::Server,
+};
 
 /// Serves every feature of MCP over plain HTTP, for the conformance suite.
 #[derive(Parser)]
@@ -29,6 +33,9 @@ struct Arguments {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Speak one era only, instead of both
+    #[arg(long)]
+    only: Option<Only>,
 }
 
 #[tokio::main]
@@ -55,5 +62,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", arguments.listen))?;
     println!("listening on {}", listener.local_addr()?);
-    axum::serve(listener, axum::Router::new().route_service("/mcp", service)).await.context("the server stopped")
+    let router = axum::Router::new().route_service("/mcp", service);
+    let router = match arguments.only {
+        Some(only) => router.layer(axum::middleware::from_fn(move |request, next| refuse_others(only, request, next))),
+        None => router,
+    };
+    axum::serve(listener, router).await.context("the server stopped")
 }

@@ -1,14 +1,15 @@
 //! Prompts, and completion of their arguments.
 
 use rmcp::{
-    ErrorData,
+    ErrorData, RoleServer,
     model::{GetPromptRequestParams, GetPromptResponse, GetPromptResult, InputRequiredResult},
+    service::RequestContext,
 };
 use serde_json::{Value, json};
 
 use crate::{
     server::typed,
-    tools::{ask::form, content::PIXEL, rounds::accepted},
+    tools::{ask::form, content::PIXEL, in_session, rounds::accepted},
 };
 
 pub(crate) fn list() -> Value {
@@ -59,9 +60,24 @@ pub(crate) fn get(request: &GetPromptRequestParams) -> Result<GetPromptResponse,
 }
 
 fn ask() -> Result<GetPromptResponse, ErrorData> {
-    let question =
-        form("What context should the prompt use?", &json!({ "context": { "type": "string" } }), &["context"]);
-    Ok(InputRequiredResult::from_input_requests(typed(json!({ "user_context": question }))?).into())
+    Ok(InputRequiredResult::from_input_requests(typed(json!({ "user_context": question() }))?).into())
+}
+
+fn question() -> Value {
+    form("What context should the prompt use?", &json!({ "context": { "type": "string" } }), &["context"])
+}
+
+/// The same for a client of the session era, which is asked while its request goes on.
+pub(crate) async fn get_in_session(
+    mut request: GetPromptRequestParams,
+    context: &RequestContext<RoleServer>,
+) -> Result<GetPromptResponse, ErrorData> {
+    if let GetPromptResponse::InputRequired(_) = get(&request)? {
+        let answer = in_session::ask(context, &question()).await;
+        let answer = answer.map_err(|reason| ErrorData::internal_error(reason, None))?;
+        request.input_responses = typed(json!({ "user_context": answer }))?;
+    }
+    get(&request)
 }
 
 fn text(text: &str) -> Value {

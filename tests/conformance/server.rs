@@ -113,8 +113,11 @@ impl ServerHandler for Server {
     async fn get_prompt(
         &self,
         request: GetPromptRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
+        if context.meta.protocol_version().is_none() {
+            return prompts::get_in_session(request, &context).await;
+        }
         prompts::get(&request)
     }
 

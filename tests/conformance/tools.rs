@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod content;
+pub(crate) mod in_session;
 mod jobs;
 pub(crate) mod rounds;
 mod signals;
@@ -66,7 +67,11 @@ pub(crate) async fn call(call: Call) -> Result<CallToolResponse, ErrorData> {
     if let Some(result) = content::call(&call) {
         return result;
     }
-    if let Some(result) = rounds::call(&call) {
+    if call.has_session() {
+        if let Some(result) = in_session::call(&call).await {
+            return result;
+        }
+    } else if let Some(result) = rounds::call(&call) {
         return result;
     }
     if let Some(result) = signals::call(&call).await {

@@ -20,8 +20,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With flags of its own.
+    pub(crate) fn with(flags: &[&str]) -> Self {
         let mut child = command(&variable("WEFT_CONFORMANCE_SERVER"))
             .args(["--listen", "127.0.0.1:0"])
+            .args(flags)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -122,6 +128,40 @@ fn the_requirements_of_2025_11_25_hold_through_the_gateway() {
 #[test]
 fn the_requirements_of_2026_07_28_hold_through_the_gateway() {
     through_the_gateway_as_alone("2026-07-28");
+}
+
+/// The requirements of one era, on a server of the other behind the gateway, against a server of both alone: what is lost must be
+/// exactly what cannot be had there in principle.
+#[track_caller]
+fn across_the_eras(requirements: &str, only: &str, in_principle: &[&str]) {
+    let (both, one) = (Server::start(), Server::with(&["--only", only]));
+    let weft = Weft::up(&["--add", &format!("conformance=http://127.0.0.1:{}/mcp", one.port)]);
+    let arguments = ["--requirements", requirements];
+    let alone = suite(&format!("http://127.0.0.1:{}/mcp", both.port), &arguments, &weft.folder.path("alone"));
+    let across =
+        suite(&format!("http://127.0.0.1:{}/mcp/conformance", weft.port), &arguments, &weft.folder.path("across"));
+    println!(
+        "{requirements} on a server of the {only} era: {} of {} checks, a server of both alone {}",
+        passed(&across),
+        across.len(),
+        passed(&alone)
+    );
+    let lost: Vec<&str> = alone
+        .iter()
+        .filter(|(check, status)| *status == "SUCCESS" && across.get(*check).is_none_or(|there| there != "SUCCESS"))
+        .map(|(check, _)| check.as_str())
+        .collect();
+    assert_eq!(lost, in_principle);
+}
+
+#[test]
+fn clients_of_the_stateless_era_are_served_by_a_server_with_sessions() {
+    across_the_eras("2026-07-28", "session", &[]);
+}
+
+#[test]
+fn clients_of_the_session_era_are_served_by_a_server_without_sessions() {
+    across_the_eras("2025-11-25", "stateless", &[]);
 }
 
 #[test]

@@ -4,7 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use weft_mesh::PeerEra;
-use weft_wire::{code, version::Era};
+use weft_wire::{
+    code,
+    version::{Era, Version},
+};
 
 use crate::{
     Gateway,
@@ -57,4 +60,15 @@ pub(super) async fn has_changed(instance: &Arc<Instance>) -> bool {
         instance.spoken.learn(before);
     }
     instance.spoken.eras() != before
+}
+
+/// The version that goes to a server of an era: the client's own where it is of that era.
+pub(super) const fn version_for(client: Version, upstream: Era) -> Version {
+    match upstream {
+        Era::Stateless => Version::LATEST,
+        Era::Session => match client.era() {
+            Era::Session => client,
+            Era::Stateless => Version::LATEST_SESSION,
+        },
+    }
 }

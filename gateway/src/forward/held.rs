@@ -21,8 +21,10 @@ use weft_wire::{code, envelope::Id, members::Members, splice::quote, translate::
 use super::tail::{Question, Tail};
 use crate::{Gateway, refusal::Refusal, seal::Seal};
 
-/// The key under which the one question of a round stands.
-pub(super) const KEY: &str = "question";
+/// The key under which a question of a round stands.
+pub(super) fn key(at: usize) -> String {
+    format!("question-{}", at + 1)
+}
 
 /// What the client carries until it calls again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -71,9 +73,15 @@ impl State {
         serde_json::from_slice(&plain).ok()
     }
 
-    /// True while it may be used, for the call that it was made for.
-    pub(super) fn fits(&self, message: &str) -> bool {
-        now() < self.expires && digest_of(message).as_ref() == Some(&self.digest)
+    /// True for the call that it was made for.
+    pub(super) fn fits(&self, message: &[u8]) -> bool {
+        let digest = std::str::from_utf8(message).ok().and_then(digest_of);
+        digest.as_ref() == Some(&self.digest)
+    }
+
+    /// True when it is worth nothing any more.
+    pub(super) fn is_over(&self) -> bool {
+        now() >= self.expires
     }
 }
 
@@ -97,19 +105,22 @@ fn digest_of(message: &str) -> Option<String> {
 }
 
 /// Puts a call aside until its client comes back with the answer; gives what the client is told.
-pub(super) fn park(tail: Tail, question: Question) -> Result<Vec<u8>, Refusal> {
+pub(super) fn park(tail: Tail, questions: Vec<Question>) -> Result<Vec<u8>, Refusal> {
     let gateway = Arc::clone(&tail.gateway);
-    let params = question_params(&question.params, None).unwrap_or_else(|| "{}".into());
-    let request = format!(r#"{{"{KEY}":{{"method":{},"params":{params}}}}}"#, quote(&question.method));
+    let mut requests = Members::default();
+    for (at, question) in questions.iter().enumerate() {
+        let params = question_params(&question.params, None).unwrap_or_else(|| "{}".into());
+        requests.set(&key(at), format!(r#"{{"method":{},"params":{params}}}"#, quote(&question.method)));
+    }
     let (late, service, id) = (tail.late.clone(), tail.service.id.clone(), tail.client.id.clone());
     let (message, caller) = (tail.message.clone(), tail.caller.clone());
     let patience = patience(&gateway);
-    let held = gateway.held.park(gateway.settings.limits.questions, patience, tail, question).map_err(|_| {
+    let held = gateway.held.park(gateway.settings.limits.questions, patience, tail, questions).map_err(|_| {
         Refusal::Unanswered("too many calls wait for an answer of their client; try again later".into())
     })?;
     late.set("input_required");
     let state = state(&gateway, (&message, &caller), &held, &service).ok_or(Refusal::Shed(Duration::from_secs(1)))?;
-    Ok(input_required(&id, &request, &state))
+    Ok(input_required(&id, &requests.to_json(), &state))
 }
 
 fn patience(gateway: &Gateway) -> Duration {
@@ -137,7 +148,7 @@ pub(super) fn input_required(id: &Id<'_>, requests: &str, state: &str) -> Vec<u8
 /// A call that waits.
 pub(super) struct Parked {
     pub(super) tail: Tail,
-    pub(super) question: Question,
+    pub(super) questions: Vec<Question>,
     until: Instant,
 }
 
@@ -154,14 +165,14 @@ impl Held {
         most: usize,
         patience: Duration,
         tail: Tail,
-        question: Question,
+        questions: Vec<Question>,
     ) -> Result<String, Box<Tail>> {
         let mut parked = self.lock();
         if parked.len() >= most {
             return Err(Box::new(tail));
         }
         let id = format!("{:032x}", fastrand::u128(..));
-        parked.insert(id.clone(), Parked { tail, question, until: Instant::now() + patience });
+        parked.insert(id.clone(), Parked { tail, questions, until: Instant::now() + patience });
         Self::count(&parked);
         Ok(id)
     }
@@ -218,9 +229,9 @@ mod tests {
         assert!(State::open(&seal, "alice", "of the server").is_none());
         let opened = State::open(&seal, "alice", &sealed).unwrap();
         let again = r#"{"id":2,"method":"tools/call","params":{"name":"t","arguments":{"a":1},"inputResponses":{},"requestState":"s","_meta":{}}}"#;
-        assert!(opened.fits(again));
-        assert!(!opened.fits(&again.replace(r#""a":1"#, r#""a":2"#)));
+        assert!(opened.fits(again.as_bytes()) && !opened.is_over());
+        assert!(!opened.fits(again.replace(r#""a":1"#, r#""a":2"#).as_bytes()));
         let over = State::new("a", "h", call, &service, Duration::ZERO).unwrap();
-        assert!(!over.fits(again));
+        assert!(over.is_over());
     }
 }

@@ -9,13 +9,7 @@ use bytes::Bytes;
 use http::Response;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use weft_wire::{
-    code,
-    envelope::Id,
-    reply::scan,
-    translate,
-    version::{Era, Version},
-};
+use weft_wire::{code, envelope::Id, reply::scan, translate, version::Era};
 
 use super::{
     ask, broken,
@@ -24,6 +18,7 @@ use super::{
     rewrite_of,
     ship::{Landed, Shipment, ship},
     shipment,
+    speaker::{Outcome, Speaker, Tell},
 };
 use crate::{
     Gateway,
@@ -33,25 +28,12 @@ use crate::{
     refusal::{Broken, Refusal},
     reply::{self, Body, relay},
     route::Target,
-    session::{
-        Flight, Session,
-        link::Link,
-        ring::{Reader, Ring},
-    },
+    session::{Flight, Session, link::Link, ring::Ring},
     upstream::{
         connection::ReplyBody,
         exchange::{self, Answer, Events},
     },
 };
-
-/// What a session's call became, handed from its task to the client's connection.
-pub(super) enum Outcome {
-    Message { status: http::StatusCode, body: Bytes },
-    Events(Reader),
-}
-
-/// The client's end of a journey.
-type Tell = oneshot::Sender<Result<Outcome, Refusal>>;
 
 /// Sends a session's call to its service, of whichever era, and gives the client's answer.
 pub(super) async fn forward(
@@ -259,51 +241,5 @@ impl Journey {
                 None => ring.push(&event.data).await,
             }
         }
-    }
-}
-
-/// What the client has been given so far: nothing, or a stream.
-struct Speaker {
-    tell: Option<Tell>,
-    ring: Option<Arc<Ring>>,
-}
-
-impl Speaker {
-    /// The stream of the call, begun if need be.
-    fn stream(&mut self, session: &Session) -> Arc<Ring> {
-        let ring = Arc::clone(self.ring.get_or_insert_with(|| session.rings.create()));
-        if let Some(tell) = self.tell.take() {
-            let _ = tell.send(Ok(Outcome::Events(ring.attach(0))));
-        }
-        ring
-    }
-
-    async fn finish(self, last: Result<(http::StatusCode, Bytes), (Refusal, Vec<u8>)>) {
-        match (self.ring, self.tell, last) {
-            (Some(ring), _, Ok((_, body))) => {
-                ring.push(&body).await;
-                ring.finish();
-            }
-            (Some(ring), _, Err((_, message))) => {
-                ring.push(&message).await;
-                ring.finish();
-            }
-            (None, Some(tell), last) => {
-                let last = last.map(|(status, body)| Outcome::Message { status, body }).map_err(|(refusal, _)| refusal);
-                let _ = tell.send(last);
-            }
-            (None, None, _) => {}
-        }
-    }
-}
-
-/// The version that goes to a server of an era: the client's own where it is of that era.
-pub(super) const fn version_for(client: Version, upstream: Era) -> Version {
-    match upstream {
-        Era::Stateless => Version::LATEST,
-        Era::Session => match client.era() {
-            Era::Session => client,
-            Era::Stateless => Version::LATEST_SESSION,
-        },
     }
 }

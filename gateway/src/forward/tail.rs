@@ -44,11 +44,19 @@ pub(super) struct Client {
 pub(super) enum Heard {
     /// Something on the way, ready for the client.
     Note(Vec<u8>),
-    /// The server wants to know something of the client.
-    Question(Question),
+    /// The server wants to know something of the client; what was heard meanwhile comes first.
+    Questions(Vec<Vec<u8>>, Vec<Question>),
     /// The answer, ready for the client, with the status that carries it.
     Last(u16, Vec<u8>),
     /// There will be no answer.
+    Lost(Refusal),
+}
+
+/// One event of the server that matters.
+enum Event {
+    Note(Vec<u8>),
+    Question(Question),
+    Last(u16, Vec<u8>),
     Lost(Refusal),
 }
 
@@ -79,6 +87,9 @@ pub(super) struct Tail {
     /// The client's call as it came, and whose it is: what it is bound to when it must wait.
     pub(super) message: Bytes,
     pub(super) caller: String,
+    /// Questions that are being gathered, and what was heard meanwhile.
+    pub(super) asked: Vec<Question>,
+    pub(super) noted: Vec<Vec<u8>>,
 }
 
 /// Calls the call off at the server when it is dropped before its end.
@@ -119,12 +130,34 @@ impl Underway {
     }
 }
 
+/// After a question, more that belong to it come within this time.
+const GATHER: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// How often a server is asked to go on before the call counts as lost.
 const RESUMES: u32 = 5;
 
 impl Tail {
     /// The next thing that matters to the client. Safe to drop and call again.
     pub(super) async fn hear(&mut self) -> Heard {
+        loop {
+            // Questions that come together are asked together.
+            let gathering = !self.asked.is_empty();
+            let heard = match gathering {
+                true => tokio::time::timeout(GATHER, self.hear_one()).await.ok(),
+                false => Some(self.hear_one().await),
+            };
+            match heard {
+                Some(Event::Question(question)) => self.asked.push(question),
+                Some(Event::Note(note)) if gathering => self.noted.push(note),
+                Some(Event::Note(note)) => return Heard::Note(note),
+                Some(Event::Last(status, message)) => return Heard::Last(status, message),
+                Some(Event::Lost(refusal)) => return Heard::Lost(refusal),
+                None => return Heard::Questions(std::mem::take(&mut self.noted), std::mem::take(&mut self.asked)),
+            }
+        }
+    }
+
+    async fn hear_one(&mut self) -> Event {
         loop {
             let event = match self.events.next().await {
                 Ok(Some(event)) => event,
@@ -134,7 +167,7 @@ impl Tail {
                     }
                     self.load.fail(None);
                     self.underway.over = true;
-                    return Heard::Lost(self.refusal(Broken::Lost));
+                    return Event::Lost(self.refusal(Broken::Lost));
                 }
             };
             if event.id.is_some() {
@@ -164,15 +197,15 @@ impl Tail {
         false
     }
 
-    fn sort(&mut self, data: &[u8]) -> Option<Heard> {
+    fn sort(&mut self, data: &[u8]) -> Option<Event> {
         let verdict = scan(data);
         let Ok(text) = std::str::from_utf8(data) else { return None };
         if verdict.is_response {
             return (verdict.id_raw.as_deref() == Some(&*self.underway.raw_id)).then(|| self.last(text, &verdict));
         }
         match (verdict.method.as_deref(), verdict.id_raw) {
-            (Some("notifications/progress"), None) => self.progress(text).map(Heard::Note),
-            (Some("notifications/message"), None) => self.log(text).map(Heard::Note),
+            (Some("notifications/progress"), None) => self.progress(text).map(Event::Note),
+            (Some("notifications/message"), None) => self.log(text).map(Event::Note),
             (Some(_), None) => {
                 // It concerns more than this call.
                 let said = (self.service.id.clone(), Bytes::copy_from_slice(data));
@@ -186,7 +219,7 @@ impl Tail {
             (Some(method), Some(id)) if ask::may_ask(&self.client.capabilities, method) => {
                 let params = Members::parse(text).and_then(|message| message.get("params").map(str::to_owned));
                 let params = params.unwrap_or_else(|| "{}".into());
-                Some(Heard::Question(Question { raw_id: id, method: method.to_owned(), params }))
+                Some(Event::Question(Question { raw_id: id, method: method.to_owned(), params }))
             }
             (Some(method), Some(id)) => {
                 let why = format!("the client of this call cannot be asked for {method:?}");
@@ -202,12 +235,12 @@ impl Tail {
         }
     }
 
-    fn last(&mut self, text: &str, verdict: &Verdict) -> Heard {
+    fn last(&mut self, text: &str, verdict: &Verdict) -> Event {
         self.underway.over = true;
         self.late.set(outcome_of(verdict));
         match last(text, &self.client, &self.rewrite) {
-            Some((status, message)) => Heard::Last(status, message),
-            None => Heard::Lost(self.refusal(Broken::Nonsense)),
+            Some((status, message)) => Event::Last(status, message),
+            None => Event::Lost(self.refusal(Broken::Nonsense)),
         }
     }
 

@@ -4,13 +4,9 @@
 //! things remembers them for that caller. Concurrent calls of one caller share it under ids of the gateway's own. What the server
 //! asks back becomes `input_required`, and the call is held until its client comes with the answer (`held.rs`).
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use futures_util::stream;
 use http::{Response, StatusCode};
-use http_body::Frame;
-use http_body_util::StreamBody;
 use tokio::time::Instant;
 use weft_wire::{
     code,
@@ -22,12 +18,13 @@ use weft_wire::{
 
 use super::{
     Rewrite, ask, broken,
-    held::{self, KEY, Parked, State},
+    held::{self, Parked, State},
     load::Load,
     over_link, rewrite_of,
     ship::{Landed, Shipment},
     shipment,
-    tail::{Client, Heard, Tail, Underway, last},
+    tail::{Client, Heard, Question, Tail, Underway, last},
+    telling,
 };
 use crate::{
     Gateway,
@@ -79,9 +76,11 @@ pub(super) async fn forward(
         capabilities: introduced.capabilities,
     };
     let errand = Errand { gateway, call, client, session };
-    let state = asked.request_state.as_deref().and_then(|text| State::open(&gateway.seal, call.caller.id(), text));
-    let response = match state {
-        Some(state) => errand.go_on(&state, target, record).await?,
+    let response = match asked.request_state.as_deref() {
+        Some(state) => {
+            let state = State::open(&gateway.seal, call.caller.id(), state).ok_or_else(not_given)?;
+            errand.go_on(&state, target, record).await?
+        }
         None => errand.begin(target, record).await?,
     };
     Ok(response.map(|body| body.holding(ticket)))
@@ -157,6 +156,8 @@ impl Errand<'_> {
                     failures: 0,
                     message,
                     caller,
+                    asked: Vec::new(),
+                    noted: Vec::new(),
                 };
                 self.tell(tail).await
             }
@@ -217,40 +218,36 @@ impl Errand<'_> {
 
     /// The client comes back with the answer to a question, or to be asked it again.
     async fn go_on(self, state: &State, target: Target, record: &mut Record) -> Result<Response<Body>, Refusal> {
-        let text = std::str::from_utf8(&self.call.body).unwrap_or_default();
-        if !state.fits(text) || state.service != target.service.id {
-            return Err(Refusal::Unanswered(
-                "the time to answer is over, or the call is not the one that asked; call again without requestState"
-                    .into(),
-            ));
+        if !state.fits(&self.call.body) || state.service != target.service.id {
+            return Err(not_given());
+        }
+        if state.is_over() {
+            return Err(Refusal::Unanswered("the time to answer is over; call again without requestState".into()));
         }
         if state.held.is_empty() {
             return self.begin(target, record).await;
         }
-        let Some(Parked { mut tail, question, .. }) = self.gateway.held.take(&state.held) else {
+        let Some(Parked { mut tail, questions, .. }) = self.gateway.held.take(&state.held) else {
             // Its stream went with the replica that held it. What may be repeated is begun again, and asks again.
             return match target.repeatable {
                 true => self.begin(target, record).await,
-                false => Err(Refusal::Unanswered(
-                    "the call that asked is gone, and it is not known how far it came; look at what it did, then call again \
-                     without requestState"
-                        .into(),
-                )),
+                false => Err(Refusal::Unanswered(GONE.into())),
             };
         };
         tail.client = self.client.clone();
         tail.late = record.late();
         tail.until = Instant::now() + target.service.patience;
-        let request = self.call.request().and_then(|asked| asked.input_responses.as_deref());
-        let responses = request.and_then(Members::parse).unwrap_or_default();
-        let Some(answer) = responses.get(KEY) else { return Ok(reply::json(held::park(tail, question)?)) };
-        let body = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{answer}}}"#, question.raw_id);
-        let outgoing = link::outgoing(&tail.underway.session, body.into(), Some(&tail.underway.link));
-        let sent = exchange::exchange(&tail.underway.link.instance, &outgoing);
-        let taken = matches!(tokio::time::timeout(Duration::from_secs(30), sent).await, Ok(Ok(answer)) if answer.status().is_success());
-        if !taken {
-            tail.underway.over = true;
-            return Err(tail.refusal(Broken::Lost));
+        let responses = self.call.request().and_then(|asked| asked.input_responses.as_deref());
+        let responses = responses.and_then(Members::parse).unwrap_or_default();
+        let mut open = Vec::new();
+        for (at, question) in questions.into_iter().enumerate() {
+            match responses.get(&held::key(at)) {
+                Some(answer) => answer_to(&mut tail, &question, answer).await?,
+                None => open.push(question),
+            }
+        }
+        if !open.is_empty() {
+            return Ok(reply::json(held::park(tail, open)?));
         }
         self.tell(tail).await
     }
@@ -261,13 +258,14 @@ impl Errand<'_> {
         let first = match first {
             Ok(Heard::Last(status, message)) => return Ok(with_status(reply::json(message), status)),
             Ok(Heard::Lost(refusal)) => return Err(refusal),
-            Ok(Heard::Question(question)) => return Ok(reply::json(held::park(tail, question)?)),
+            Ok(Heard::Questions(notes, questions)) => {
+                let last = held::park(tail, questions)?;
+                return Ok(telling::at_once(&notes, last));
+            }
             Ok(Heard::Note(note)) => frame(&note),
             Err(_) => comment(),
         };
-        let telling = Telling { tail, first: Some(first) };
-        let frames = stream::unfold(Some(telling), |telling| async move { telling?.next().await });
-        Ok(reply::events(Body::stream(StreamBody::new(frames))))
+        Ok(reply::events(telling::body(first, tail)))
     }
 }
 
@@ -276,37 +274,24 @@ fn with_status(mut response: Response<Body>, status: u16) -> Response<Body> {
     response
 }
 
-/// A call under way, told to the client event by event.
-struct Telling {
-    tail: Tail,
-    first: Option<Frame<Bytes>>,
+/// Refuses a state that was changed, or that belongs to another call or caller.
+fn not_given() -> Refusal {
+    Refusal::Unknown("requestState is not what this call was given; call again without it".into())
 }
 
-type Step = (Result<Frame<Bytes>, Infallible>, Option<Telling>);
-
-impl Telling {
-    async fn next(mut self) -> Option<Step> {
-        if let Some(first) = self.first.take() {
-            return Some((Ok(first), Some(self)));
-        }
-        let until = self.tail.until;
-        let heard = tokio::select! {
-            heard = self.tail.hear() => heard,
-            () = tokio::time::sleep(KEEP_ALIVE) => return Some((Ok(comment()), Some(self))),
-            () = tokio::time::sleep_until(until) => Heard::Lost(self.tail.refusal(Broken::Timeout)),
-        };
-        let end = |message: &[u8]| Some((Ok(frame(message)), None));
-        match heard {
-            Heard::Note(note) => Some((Ok(frame(&note)), Some(self))),
-            Heard::Last(_, message) => end(&message),
-            Heard::Lost(refusal) => end(&self.tail.told(&refusal)),
-            Heard::Question(question) => {
-                let (id, method) = (self.tail.client.id.clone(), self.tail.client.method.clone());
-                match held::park(self.tail, question) {
-                    Ok(message) => end(&message),
-                    Err(refusal) => end(&refusal.to_message(Era::Stateless, Some(&id), &method)),
-                }
-            }
-        }
+/// Gives the server the client's answer (raw JSON) to one of its questions.
+async fn answer_to(tail: &mut Tail, question: &Question, answer: &str) -> Result<(), Refusal> {
+    let body = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{answer}}}"#, question.raw_id);
+    let link = &tail.underway.link;
+    let outgoing = link::outgoing(&tail.underway.session, body.into(), Some(link));
+    let sent = tokio::time::timeout(Duration::from_secs(30), exchange::exchange(&link.instance, &outgoing)).await;
+    if matches!(sent, Ok(Ok(answer)) if answer.status().is_success()) {
+        return Ok(());
     }
+    tail.underway.over = true;
+    Err(tail.refusal(Broken::Lost))
 }
+
+/// Said when a call that waited cannot go on and must not be repeated.
+const GONE: &str = "the call that asked is gone, and it is not known how far it came; look at what it did, then call again \
+                    without requestState";

@@ -1,11 +1,11 @@
-//! Resources followed at a server of the session era for a client of the stateless era: over the link that the caller's calls use,
-//! because what such a server tells of belongs to the session that asked.
+//! What a server of the session era tells of, for a client of the stateless era: over the link that the caller's calls use, because
+//! what such a server tells belongs to the session that asked.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{broadcast, mpsc};
 
-use super::updated;
+use super::resources::{News, news};
 use crate::{
     Gateway,
     forward::own_stream,
@@ -31,7 +31,7 @@ pub(super) struct Linked {
 }
 
 impl Linked {
-    /// Asks the service to tell of these resources; none when it tells of none of them.
+    /// Asks the service to tell of these resources, and of its lists if it will; none when there is nothing to hear.
     pub(super) async fn begin(
         gateway: &Arc<Gateway>,
         session: Arc<Session>,
@@ -50,7 +50,7 @@ impl Linked {
                 linked.session.note_left(&linked.service.id, &own);
             }
         }
-        (!linked.pairs.is_empty()).then_some(linked)
+        Some(linked)
     }
 
     /// The URIs that the service accepted, as the client knows them.
@@ -58,8 +58,8 @@ impl Linked {
         self.pairs.iter().map(|(_, exposed)| exposed.clone())
     }
 
-    /// Passes updates on for as long as somebody takes them.
-    pub(super) async fn run(mut self, updates: mpsc::Sender<String>) {
+    /// Passes news on for as long as somebody takes them.
+    pub(super) async fn run(mut self, updates: mpsc::Sender<News>) {
         loop {
             let heard = tokio::select! {
                 heard = self.heard.recv() => heard,
@@ -71,8 +71,8 @@ impl Linked {
                 }
             };
             let sent = match heard {
-                Ok((service, message)) if service == self.service.id => match updated(&message, &self.pairs) {
-                    Some(exposed) => updates.send(exposed).await.map_err(drop),
+                Ok((service, message)) if service == self.service.id => match news(&message, &self.pairs) {
+                    Some(news) => updates.send(news).await.map_err(drop),
                     None => Ok(()),
                 },
                 Ok(_) => Ok(()),
@@ -86,9 +86,9 @@ impl Linked {
     }
 
     /// What changed while nobody told is not known: each resource may have.
-    async fn tell_all(&self, updates: &mpsc::Sender<String>) -> Result<(), ()> {
+    async fn tell_all(&self, updates: &mpsc::Sender<News>) -> Result<(), ()> {
         for (_, exposed) in &self.pairs {
-            updates.send(exposed.clone()).await.map_err(drop)?;
+            updates.send(News::Resource(exposed.clone())).await.map_err(drop)?;
         }
         Ok(())
     }

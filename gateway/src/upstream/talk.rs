@@ -124,7 +124,10 @@ impl Talk {
         // A server of the session era that echoes whatever it is asked has no capabilities to tell.
         let capabilities = raw(found.capabilities).ok_or_else(|| TalkError::Refused(METHOD, shortened(&result)))?;
         if instance.spoken.eras().is_none() {
-            instance.spoken.learn(Eras::of_versions(&found.supported_versions));
+            let listed = Eras::of_versions(&found.supported_versions);
+            // Some list versions that their SDK knows and they do not serve.
+            let both = listed.session && Box::pin(Self::initialize(instance)).await.is_ok();
+            instance.spoken.learn(Eras { session: both, ..listed });
         }
         let about =
             About { capabilities, info: raw(found.meta.and_then(|meta| meta.info)), instructions: found.instructions };

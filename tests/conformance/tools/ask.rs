@@ -1,15 +1,9 @@
-//! Tools of the session era that ask the client while they run, by requests of their own: a sample from its model, a form
-//! for its user.
+//! Tools that ask the client one thing while they run: a sample from its model, a form for its user. In the session era by a
+//! request of their own, in the stateless era by a result that asks for it.
 
-use std::time::Duration;
-
-use rmcp::model::{CreateMessageRequestParams, ElicitRequestParams};
 use serde_json::{Value, json};
 
-use super::{Call, Outcome, failure, plain, text, with_arguments};
-use crate::server::typed;
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::{Call, Outcome, failure, in_session, plain, rounds, text, with_arguments};
 
 pub(super) fn tools() -> Vec<Value> {
     let one =
@@ -34,56 +28,43 @@ pub(crate) fn sample(prompt: &str, tokens: u32) -> Value {
         "messages": [{ "role": "user", "content": { "type": "text", "text": prompt } }], "maxTokens": tokens } })
 }
 
-pub(super) async fn call(call: &Call) -> Outcome {
-    let asked = match call.name() {
-        "test_sampling" => model(call, call.argument("prompt")).await.map(|answer| format!("LLM response: {answer}")),
-        "test_elicitation" => {
-            let fields = json!({
-                "username": { "type": "string", "description": "User's response" },
-                "email": { "type": "string", "description": "User's email address" },
-            });
-            user(call, &form(call.argument("message"), &fields, &["username", "email"]))
-                .await
-                .map(|answer| format!("User response: {answer}"))
-        }
-        "test_elicitation_sep1034_defaults" => user(call, &form("Check the defaults.", &defaults(), &[]))
-            .await
-            .map(|answer| format!("Elicitation completed: {answer}")),
-        "test_elicitation_sep1330_enums" => user(call, &form("Choose.", &enumerations(), &[]))
-            .await
-            .map(|answer| format!("Elicitation completed: {answer}")),
+/// What is asked of the client: its model, or its user.
+fn question(call: &Call) -> Option<Value> {
+    let fields = json!({
+        "username": { "type": "string", "description": "User's response" },
+        "email": { "type": "string", "description": "User's email address" },
+    });
+    Some(match call.name() {
+        "test_sampling" => sample(call.argument("prompt"), 100),
+        "test_elicitation" => form(call.argument("message"), &fields, &["username", "email"]),
+        "test_elicitation_sep1034_defaults" => form("Check the defaults.", &defaults(), &[]),
+        "test_elicitation_sep1330_enums" => form("Choose.", &enumerations(), &[]),
         _ => return None,
-    };
-    Some(match asked {
-        Ok(answer) => text(answer),
-        Err(reason) => Ok(failure(reason).into()),
     })
 }
 
-async fn model(call: &Call, prompt: &str) -> Result<String, String> {
-    if call.client().sampling.is_none() {
-        return Err("the client offers no sampling".to_owned());
+fn told(call: &Call, answer: &Value) -> String {
+    let form = || format!("action={}, content={}", answer["action"].as_str().unwrap_or_default(), answer["content"]);
+    match call.name() {
+        "test_sampling" => format!("LLM response: {}", answer["content"]["text"].as_str().unwrap_or_default()),
+        "test_elicitation" => format!("User response: {}", form()),
+        _ => format!("Elicitation completed: {}", form()),
     }
-    let mut question = sample(prompt, 100);
-    let params: CreateMessageRequestParams = typed(question["params"].take()).map_err(|error| error.to_string())?;
-    let answer = call.context.peer.create_message(params).await.map_err(|error| error.to_string())?;
-    let answer = serde_json::to_value(answer).map_err(|error| error.to_string())?;
-    Ok(answer["content"]["text"].as_str().unwrap_or_default().to_owned())
 }
 
-async fn user(call: &Call, question: &Value) -> Result<String, String> {
-    if call.client().elicitation.is_none() {
-        return Err("the client offers no elicitation".to_owned());
+pub(super) async fn call(call: &Call) -> Outcome {
+    let question = question(call)?;
+    if !call.has_session() {
+        let answers = call.request.input_responses.as_ref();
+        return Some(match answers.and_then(|all| all.get("asked")) {
+            Some(answer) => text(told(call, answer)),
+            None => rounds::ask(json!({ "asked": question }), None),
+        });
     }
-    let params: ElicitRequestParams = typed(question["params"].clone()).map_err(|error| error.to_string())?;
-    let answer = call
-        .context
-        .peer
-        .create_elicitation_with_timeout(params, Some(PATIENCE))
-        .await
-        .map_err(|error| error.to_string())?;
-    let answer = serde_json::to_value(answer).map_err(|error| error.to_string())?;
-    Ok(format!("action={}, content={}", answer["action"].as_str().unwrap_or_default(), answer["content"]))
+    Some(match in_session::ask(&call.context, &question).await {
+        Ok(answer) => text(told(call, &answer)),
+        Err(reason) => Ok(failure(reason).into()),
+    })
 }
 
 fn defaults() -> Value {

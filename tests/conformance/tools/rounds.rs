@@ -34,12 +34,16 @@ pub(super) fn tools() -> Vec<Value> {
 }
 
 pub(super) fn call(call: &Call) -> Outcome {
+    round(call, call.request.input_responses.as_ref(), call.request.request_state.as_deref())
+}
+
+/// One round of a call, with what it brings.
+pub(super) fn round(call: &Call, answers: Option<&InputResponses>, state: Option<&str>) -> Outcome {
     let name = call.name();
     if name == "test_missing_capability" {
         return Some(needs_sampling(&call.client()));
     }
     let kind = if name == "test_streaming_elicitation" { "elicitation" } else { name.strip_prefix(PREFIX)? };
-    let answers = call.request.input_responses.as_ref();
     Some(match kind {
         "elicitation" => match accepted(answers, "user_name", "name") {
             Some(name) => text(format!("Hello, {name}!")),
@@ -58,13 +62,15 @@ pub(super) fn call(call: &Call) -> Outcome {
                 None => ask(json!({ "client_roots": roots() }), None),
             }
         }
-        "request_state" | "tampered_state" => confirmed(call),
-        "multiple_inputs" => several(call),
-        "multi_round" => one_after_the_other(call),
+        "request_state" | "tampered_state" => confirmed(call, answers, state),
+        "multiple_inputs" => several(call, answers, state),
+        "multi_round" => one_after_the_other(call, answers, state),
         "capabilities" => what_the_client_can(&call.client(), answers),
         _ => return None,
     })
 }
+
+type Round = Result<CallToolResponse, ErrorData>;
 
 fn needs_sampling(client: &ClientCapabilities) -> Result<CallToolResponse, ErrorData> {
     if client.sampling.is_none() {
@@ -89,7 +95,7 @@ fn roots() -> Value {
 }
 
 /// Asks; `state` comes back sealed with the answers.
-fn ask(questions: Value, state: Option<String>) -> Result<CallToolResponse, ErrorData> {
+pub(super) fn ask(questions: Value, state: Option<String>) -> Result<CallToolResponse, ErrorData> {
     Ok(InputRequiredResult::new(Some(typed(questions)?), state).into())
 }
 
@@ -99,16 +105,16 @@ fn seal(shared: &Shared, state: &Value) -> Result<Option<String>, ErrorData> {
 }
 
 /// The state that the call brings, if it brings one; a changed one is refused.
-fn open(call: &Call) -> Result<Option<Value>, ErrorData> {
-    let Some(sealed) = call.request.request_state.as_deref() else { return Ok(None) };
+fn open(call: &Call, state: Option<&str>) -> Result<Option<Value>, ErrorData> {
+    let Some(sealed) = state else { return Ok(None) };
     let refused =
         |_| ErrorData::invalid_params("the request state was changed on its way: begin again without it", None);
     call.shared.seal.open_json(sealed).map(Some).map_err(refused)
 }
 
-fn confirmed(call: &Call) -> Result<CallToolResponse, ErrorData> {
-    let state = open(call)?;
-    let answered = call.request.input_responses.as_ref().is_some_and(|answers| answers.contains_key("confirm"));
+fn confirmed(call: &Call, answers: Option<&InputResponses>, state: Option<&str>) -> Round {
+    let state = open(call, state)?;
+    let answered = answers.is_some_and(|answers| answers.contains_key("confirm"));
     if state.is_some_and(|state| state["asked"] == "confirm") && answered {
         return text("Confirmed, state-ok.");
     }
@@ -116,10 +122,10 @@ fn confirmed(call: &Call) -> Result<CallToolResponse, ErrorData> {
     ask(json!({ "confirm": question }), seal(&call.shared, &json!({ "asked": "confirm" }))?)
 }
 
-fn several(call: &Call) -> Result<CallToolResponse, ErrorData> {
+fn several(call: &Call, answers: Option<&InputResponses>, state: Option<&str>) -> Round {
     let keys = ["user_name", "greeting", "client_roots"];
-    let answers = call.request.input_responses.as_ref();
-    if open(call)?.is_some() && answers.is_some_and(|answers| keys.iter().all(|key| answers.contains_key(*key))) {
+    if open(call, state)?.is_some() && answers.is_some_and(|answers| keys.iter().all(|key| answers.contains_key(*key)))
+    {
         return text(format!("All three were answered: {}", json!(answers)));
     }
     let questions = json!({
@@ -128,9 +134,8 @@ fn several(call: &Call) -> Result<CallToolResponse, ErrorData> {
     ask(questions, seal(&call.shared, &json!({ "asked": keys }))?)
 }
 
-fn one_after_the_other(call: &Call) -> Result<CallToolResponse, ErrorData> {
-    let state = open(call)?.unwrap_or_default();
-    let answers = call.request.input_responses.as_ref();
+fn one_after_the_other(call: &Call, answers: Option<&InputResponses>, state: Option<&str>) -> Round {
+    let state = open(call, state)?.unwrap_or_default();
     if let (Some(name), Some(color)) = (state["name"].as_str(), accepted(answers, "step2", "color")) {
         return text(format!("{name} likes {color}."));
     }
