@@ -21,6 +21,7 @@ mod authenticate;
 mod authorize;
 mod call;
 mod catalogue;
+mod configured;
 mod door;
 mod envelope;
 mod forward;
@@ -124,12 +125,13 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartErr
     let (listen, admin) = (local(&data, settings.listen), local(&operators, settings.admin));
     let tasks = TaskTracker::new();
     let idle = Duration::from_secs(settings.timeouts.session_idle_seconds);
+    let upstreams = upstream::Upstreams::new(parts.identity, &settings).map_err(StartError::Settings)?;
     let announced = announcement(&settings, (listen, admin));
     let gateway = Arc::new(Gateway {
         seal: parts.seal,
         anonymous: "local".into(),
         admission: admit::Admission::new(&settings.limits),
-        upstreams: Arc::new(upstream::Upstreams::new(parts.identity, &settings)),
+        upstreams: Arc::new(upstreams),
         catalogue: Arc::new(catalogue::Catalogue::new(&settings.name, settings.instructions.clone())),
         sessions: session::Sessions::new(settings.limits.sessions, idle),
         held: forward::held::Held::default(),
@@ -184,8 +186,10 @@ fn background(
     let sweeper = Arc::clone(&upstreams);
     let (following, sweeping, announcing, reaping) = (stop.clone(), stop.clone(), stop.clone(), stop.clone());
     let owner = Arc::clone(gateway);
+    let (configured, looking) = configured::follow(&gateway.settings, stop.clone());
     vec![
-        tokio::spawn(async move { upstreams.follow(registry, following).await }),
+        looking,
+        tokio::spawn(async move { upstreams.follow(registry, configured, following).await }),
         tokio::spawn(async move { sweeper.sweep(sweeping).await }),
         tokio::spawn(catalogue::follow::all(follower, stop.clone())),
         tokio::spawn(async move { catalogue.announce(debounce, announcing).await }),

@@ -11,8 +11,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod balance;
+pub mod reference;
+pub mod service;
 
-pub use balance::{Balance, ServiceSettings, Services};
+pub use balance::Balance;
+pub use reference::Reference;
+pub use service::ServiceSettings;
 
 /// The configuration of one gateway.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -52,8 +56,8 @@ pub struct Settings {
     pub doors: Doors,
     /// How calls are spread, repeated and given up.
     pub balance: Balance,
-    /// What is different for single services, by name.
-    pub services: Services,
+    /// What is different for single services, and where those are that no registry knows.
+    pub service: Vec<ServiceSettings>,
     /// How the lists of tools, prompts and resources are kept.
     pub catalogue: CatalogueSettings,
 }
@@ -148,7 +152,7 @@ impl Default for Settings {
             timeouts: Timeouts::default(),
             doors: Doors::default(),
             balance: Balance::default(),
-            services: Services::new(),
+            service: Vec::new(),
             catalogue: CatalogueSettings::default(),
         }
     }
@@ -192,6 +196,11 @@ impl Default for CatalogueSettings {
 }
 
 impl Settings {
+    /// What is said of a service.
+    pub fn of(&self, service: &str) -> Option<&ServiceSettings> {
+        self.service.iter().find(|own| own.name == service)
+    }
+
     /// Everything that is wrong with these settings, each with its key; empty when they can be used.
     pub fn check(&self) -> Vec<String> {
         let mut wrong = Vec::new();
@@ -216,7 +225,7 @@ impl Settings {
             }
         }
         self.balance.check(&mut wrong);
-        balance::check(&self.services, &mut wrong);
+        service::check(&self.service, &mut wrong);
         if self.listen == self.admin && self.listen.port() != 0 {
             wrong.push(format!("listen and admin are both {}; give them different ports", self.listen));
         }

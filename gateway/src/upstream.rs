@@ -21,16 +21,18 @@ use weft_identity::Identity;
 use weft_mesh::{ServiceId, Snapshot};
 use weft_telemetry::names;
 
-use crate::{admit, settings::Settings};
+use crate::{admit, configured, settings::Settings};
 
 pub(crate) mod connection;
 pub(crate) mod exchange;
 mod line;
+pub(crate) mod outward;
 mod service;
 pub(crate) mod spoken;
 pub(crate) mod talk;
 
-use connection::Connections;
+use connection::{Connections, Proof};
+use outward::Outward;
 pub(crate) use service::{Group, Place, Service};
 
 /// One process of a service.
@@ -42,6 +44,8 @@ pub(crate) struct Instance {
     pub(crate) path: Uri,
     pub(crate) connections: Arc<Connections>,
     pub(crate) spoken: Arc<spoken::Spoken>,
+    /// What goes to it besides the calls.
+    pub(crate) outward: Option<Arc<Outward>>,
 }
 
 /// All services.
@@ -53,14 +57,28 @@ pub(crate) struct Upstreams {
     identity: Option<Identity>,
     connect: Duration,
     settings: Settings,
+    outward: BTreeMap<String, Arc<Outward>>,
     /// Differs between gateways, so that they do not probe in step.
     seed: u64,
     changed: watch::Sender<u64>,
 }
 
 impl Upstreams {
-    pub(crate) fn new(identity: Option<Identity>, settings: &Settings) -> Self {
-        Self {
+    /// Fails with everything that the settings of services name and that cannot be had.
+    pub(crate) fn new(identity: Option<Identity>, settings: &Settings) -> Result<Self, Vec<String>> {
+        let mut wrong = Vec::new();
+        let mut outward = BTreeMap::new();
+        for own in &settings.service {
+            match Outward::new(own) {
+                Ok(made) => drop(outward.insert(own.name.clone(), Arc::new(made))),
+                Err(why) => wrong.extend(why),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        Ok(Self {
+            outward,
             origin: Instant::now(),
             services: ArcSwap::default(),
             stale: AtomicBool::new(false),
@@ -69,7 +87,7 @@ impl Upstreams {
             settings: settings.clone(),
             seed: fastrand::u64(..),
             changed: watch::Sender::new(0),
-        }
+        })
     }
 
     /// When time began for the balancer.
@@ -99,14 +117,20 @@ impl Upstreams {
         self.changed.subscribe()
     }
 
-    /// Applies every snapshot of the registry until `stop`.
-    pub(crate) async fn follow(&self, mut watch: watch::Receiver<Arc<Snapshot>>, stop: CancellationToken) {
+    /// Applies every snapshot of the registry, with the services of the settings, until `stop`.
+    pub(crate) async fn follow(
+        &self,
+        mut registry: watch::Receiver<Arc<Snapshot>>,
+        mut configured: watch::Receiver<Arc<Snapshot>>,
+        stop: CancellationToken,
+    ) {
         loop {
-            let snapshot = Arc::clone(&watch.borrow_and_update());
+            let snapshot = configured::merged(&registry.borrow_and_update(), &configured.borrow_and_update());
             self.apply(&snapshot);
             tokio::select! {
                 () = stop.cancelled() => return,
-                changed = watch.changed() => if changed.is_err() { return },
+                changed = registry.changed() => if changed.is_err() { return },
+                changed = configured.changed() => if changed.is_err() { return },
             }
         }
     }
@@ -115,6 +139,7 @@ impl Upstreams {
     /// intentions no longer allow.
     pub(crate) async fn sweep(&self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
+            self.outward.values().for_each(|outward| outward.refresh());
             for instance in self.all().values().flat_map(|service| service.group().instances.clone()) {
                 if instance.connections.is_denied().await {
                     instance.connections.close();
@@ -160,22 +185,26 @@ impl Upstreams {
                 instance.info.id == info.id
                     && instance.info.address == info.address
                     && instance.info.identity == info.identity
+                    && instance.info.origin == info.origin
             })
         };
+        let outward = self.outward.get(id.as_ref());
         let instances: Vec<Arc<Instance>> = infos
             .iter()
             .map(|info| {
                 let known = known(info);
                 let connections = known.map_or_else(
-                    || Arc::new(Connections::new(info, self.expected(id), self.identity.clone(), self.connect)),
+                    || Arc::new(Connections::new(info, self.proof(id, info, outward), self.connect)),
                     |instance| Arc::clone(&instance.connections),
                 );
                 let spoken = known
                     .filter(|instance| instance.info.era == info.era)
                     .map_or_else(|| Arc::new(spoken::Spoken::new(info.era)), |instance| Arc::clone(&instance.spoken));
-                let host = HeaderValue::try_from(info.address.to_string()).ok();
+                let authority = info.origin.as_ref().map(|origin| origin.authority.clone());
+                let host = HeaderValue::try_from(authority.unwrap_or_else(|| info.address.to_string())).ok();
                 let path = info.path.parse().unwrap_or_else(|_| Uri::from_static("/mcp"));
-                Arc::new(Instance { info: info.clone(), host, path, connections, spoken })
+                let (info, outward) = (info.clone(), outward.cloned());
+                Arc::new(Instance { info, host, path, connections, spoken, outward })
             })
             .collect();
         // When the registry takes all of a service for dead at once, it is more likely the one that is wrong (an agent that hung
@@ -197,17 +226,31 @@ impl Upstreams {
         Group { pool, instances, said }
     }
 
+    /// What an instance must prove before it is spoken to.
+    fn proof(&self, id: &ServiceId, info: &weft_mesh::Instance, outward: Option<&Arc<Outward>>) -> Proof {
+        match (&info.origin, outward, &info.identity, &self.identity) {
+            (Some(origin), Some(outward), ..) if origin.tls => {
+                let host = origin.authority.rsplit_once(':').map_or(&*origin.authority, |(host, _)| host);
+                Proof::Host(outward.public.clone(), host.trim_matches(['[', ']']).to_owned())
+            }
+            (Some(origin), None, ..) if origin.tls => Proof::Impossible,
+            (_, _, Some(_), Some(identity)) => Proof::Member(identity.clone(), self.expected(id)),
+            (_, _, Some(_), None) => Proof::Impossible,
+            _ => Proof::None,
+        }
+    }
+
     /// Whom an instance of this service must prove to be. What it says of itself in the registry is not enough: whoever may
     /// register could say anything.
     fn expected(&self, id: &ServiceId) -> String {
-        let own = self.settings.services.get(id.as_ref()).and_then(|own| own.identity.clone());
+        let own = self.settings.of(id.as_ref()).and_then(|own| own.identity.clone());
         own.or_else(|| Some(self.identity.as_ref()?.name_of(id.as_ref()))).unwrap_or_default()
     }
 
     /// The policy of the settings, else the one that the service asks for.
     fn config(&self, id: &ServiceId, infos: &[weft_mesh::Instance]) -> Config {
         let balance = &self.settings.balance;
-        let own = self.settings.services.get(id.as_ref()).and_then(|own| own.policy.as_deref());
+        let own = self.settings.of(id.as_ref()).and_then(|own| own.policy.as_deref());
         let asked = || infos.iter().find_map(|info| info.policy.as_deref());
         let breaker = BreakerConfig {
             consecutive: balance.failures_in_a_row,

@@ -130,8 +130,8 @@ fn the_requirements_of_2026_07_28_hold_through_the_gateway() {
     through_the_gateway_as_alone("2026-07-28");
 }
 
-/// The requirements of one era, on a server of the other behind the gateway, against a server of both alone: what is lost must be
-/// exactly what cannot be had there in principle.
+/// The requirements of one era, on a server of the other behind the gateway, against a server of both alone: what is lost is
+/// exactly what cannot be had there in principle, by what the checks' names begin with.
 #[track_caller]
 fn across_the_eras(requirements: &str, only: &str, in_principle: &[&str]) {
     let (both, one) = (Server::start(), Server::with(&["--only", only]));
@@ -146,22 +146,38 @@ fn across_the_eras(requirements: &str, only: &str, in_principle: &[&str]) {
         across.len(),
         passed(&alone)
     );
+    // What is only a remark there (an answer that may be a stream or not) is not lost.
+    let holds = |check: &str| across.get(check).is_some_and(|status| status == "SUCCESS" || status == "INFO");
     let lost: Vec<&str> = alone
         .iter()
-        .filter(|(check, status)| *status == "SUCCESS" && across.get(*check).is_none_or(|there| there != "SUCCESS"))
-        .map(|(check, _)| check.as_str())
+        .filter(|(check, status)| *status == "SUCCESS" && !holds(check))
+        .map(|(check, _)| &**check)
         .collect();
-    assert_eq!(lost, in_principle);
+    let excused = |check: &str| in_principle.iter().any(|begin| check.starts_with(begin));
+    let unexcused: Vec<_> = lost.iter().filter(|check| !excused(check)).collect();
+    assert!(unexcused.is_empty(), "lost without a reason: {unexcused:#?}");
+    let held: Vec<_> =
+        in_principle.iter().filter(|begin| !lost.iter().any(|check| check.starts_with(**begin))).collect();
+    assert!(held.is_empty(), "these hold after all: {held:?}");
 }
 
+/// The reasons are in docs/reference/eras.md.
 #[test]
 fn clients_of_the_stateless_era_are_served_by_a_server_with_sessions() {
-    across_the_eras("2026-07-28", "session", &[]);
+    let in_principle = [
+        // The server's questions have no names; the suite looks for one.
+        "server-input-required-result-basic-elicitation/sep-2322-elicitation-",
+        "server-input-required-result-ignore-extra-params/sep-2322-ignore-unexpected-params",
+        // The extension does not exist in the session era.
+        "server-tasks-",
+    ];
+    across_the_eras("2026-07-28", "session", &in_principle);
 }
 
 #[test]
 fn clients_of_the_session_era_are_served_by_a_server_without_sessions() {
-    across_the_eras("2025-11-25", "stateless", &[]);
+    // Such a server never sends its client away to come back.
+    across_the_eras("2025-11-25", "stateless", &["server-server-sse-polling/server-sse-disconnect-resume"]);
 }
 
 #[test]

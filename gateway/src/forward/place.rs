@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashMap};
 use serde_json::value::RawValue;
 use weft_balance::hash;
 
-use crate::{call::Call, settings::balance::Key};
+use crate::{call::Call, settings::service::Key};
 
 /// The hash of what the service's key names. A call without it is placed by its session, and without one by its caller.
 pub(crate) fn hash_of(call: &Call, key: &Key) -> u64 {

@@ -1,12 +1,9 @@
 //! How calls are spread over the instances of services, and what is done about the sick ones.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use weft_mesh::ServiceId;
 
-/// What holds for every service unless `services.<name>` says otherwise. Times in milliseconds or seconds, as named.
+/// What holds for every service unless a `[[service]]` says otherwise. Times in milliseconds or seconds, as named.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Balance {
@@ -67,77 +64,6 @@ impl Balance {
         }
         if self.failures_in_a_row == 0 || self.block_millis == 0 {
             wrong.push("balance.failures_in_a_row and balance.block_millis must be at least 1".into());
-        }
-    }
-}
-
-/// What is different for one service.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ServiceSettings {
-    /// `round_robin`, `least_connections` or `consistent_hash`, instead of what the service asks for.
-    pub policy: Option<String>,
-    /// What places a call on the ring of `consistent_hash`: `session` (the caller where there is none), `caller`,
-    /// `argument:<name>` or `header:<name>`.
-    pub key: Option<String>,
-    /// The SPIFFE URI that its instances must prove; that of the same mesh with the service's name without it.
-    pub identity: Option<String>,
-    /// Whether slow calls are hedged.
-    pub hedge: Option<bool>,
-    /// One call, from its first attempt to the last byte, seconds.
-    pub call_seconds: Option<u64>,
-    /// Calls in flight at this service; more are shed. No limit of its own without it.
-    pub concurrency: Option<usize>,
-    /// Let the limit follow what latency says, with `concurrency` as its upper bound.
-    pub adaptive: bool,
-}
-
-/// Settings by the service's name.
-pub type Services = BTreeMap<String, ServiceSettings>;
-
-/// What places a call on the ring.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) enum Key {
-    #[default]
-    Session,
-    Caller,
-    Argument(String),
-    Header(String),
-}
-
-impl std::str::FromStr for Key {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            None if text == "session" => Ok(Self::Session),
-            None if text == "caller" => Ok(Self::Caller),
-            Some(("argument", name)) if !name.is_empty() => Ok(Self::Argument(name.to_owned())),
-            Some(("header", name)) if http::HeaderName::try_from(name).is_ok() => {
-                Ok(Self::Header(name.to_ascii_lowercase()))
-            }
-            _ => Err(format!("{text:?} is no key; write session, caller, argument:<name> or header:<name>")),
-        }
-    }
-}
-
-pub(super) fn check(services: &Services, wrong: &mut Vec<String>) {
-    for (name, settings) in services {
-        let mut say = |what: String| wrong.push(format!("services.{name}{what}"));
-        if let Err(error) = name.parse::<ServiceId>() {
-            say(format!(": {error}"));
-        }
-        if let Some(Err(error)) = settings.policy.as_deref().map(str::parse::<weft_balance::Policy>) {
-            say(format!(".policy: {error}"));
-        }
-        if let Some(Err(error)) = settings.key.as_deref().map(str::parse::<Key>) {
-            say(format!(".key: {error}"));
-        }
-        if settings.concurrency == Some(0) {
-            say(".concurrency must be at least 1".into());
-        }
-        if settings.adaptive && settings.concurrency.is_none() {
-            say(".adaptive needs concurrency as its upper bound".into());
         }
     }
 }

@@ -22,7 +22,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::{net::TcpStream, time::timeout};
-use weft_identity::Identity;
+use weft_identity::{Identity, Public};
 
 use super::line::Line;
 
@@ -46,13 +46,23 @@ impl SendError {
 /// Idle connections kept per instance; more are closed when they come back.
 const IDLE: usize = 512;
 
+/// What an instance must prove.
+#[derive(Clone)]
+pub(crate) enum Proof {
+    /// Nothing: plain TCP.
+    None,
+    /// To be a member of the mesh, with this SPIFFE URI.
+    Member(Identity, String),
+    /// To be this host.
+    Host(Public, String),
+    /// What it should prove cannot be checked here.
+    Impossible,
+}
+
 /// The connections of one instance.
 pub(crate) struct Connections {
     address: SocketAddr,
-    /// The SPIFFE URI that the instance must prove; none means plain TCP.
-    expected: Option<(Identity, String)>,
-    /// An identity is expected but the gateway has none to connect with.
-    unusable: bool,
+    proof: Proof,
     connect: Duration,
     idle: Mutex<Vec<Line>>,
     open: Arc<AtomicUsize>,
@@ -69,21 +79,8 @@ impl std::fmt::Debug for Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(
-        info: &weft_mesh::Instance,
-        expected: String,
-        identity: Option<Identity>,
-        connect: Duration,
-    ) -> Self {
-        let unusable = info.identity.is_some() && identity.is_none();
-        Self {
-            address: info.address,
-            expected: identity.filter(|_| info.identity.is_some()).map(|identity| (identity, expected)),
-            unusable,
-            connect,
-            idle: Mutex::default(),
-            open: Arc::default(),
-        }
+    pub(crate) fn new(info: &weft_mesh::Instance, proof: Proof, connect: Duration) -> Self {
+        Self { address: info.address, proof, connect, idle: Mutex::default(), open: Arc::default() }
     }
 
     /// Connections open now, idle ones included.
@@ -146,7 +143,7 @@ impl Connections {
     }
 
     async fn dial(&self) -> Result<Line, SendError> {
-        if self.unusable {
+        if matches!(self.proof, Proof::Impossible) {
             return Err(SendError::NotSent("the instance demands mutual TLS and the gateway has no identity".into()));
         }
         match timeout(self.connect, self.handshake()).await {
@@ -160,25 +157,30 @@ impl Connections {
             metrics::counter!(weft_telemetry::names::GATEWAY_TLS_FAILURES.name, "reason" => error.label()).increment(1);
             error.to_string()
         };
-        if let Some((identity, expected)) = &self.expected {
+        if let Proof::Member(identity, expected) = &self.proof {
             identity.may_reach(expected).await.map_err(failed)?;
         }
         let socket = TcpStream::connect(self.address).await.map_err(|error| error.to_string())?;
         socket.set_nodelay(true).map_err(|error| error.to_string())?;
-        match &self.expected {
-            Some((identity, expected)) => {
+        let line = match &self.proof {
+            Proof::Member(identity, expected) => {
                 let stream = identity.connector().connect(expected, socket).await.map_err(failed)?;
-                Line::open(stream, &self.open).await.map_err(|error| error.to_string())
+                Line::open(stream, &self.open).await
             }
-            None => Line::open(socket, &self.open).await.map_err(|error| error.to_string()),
-        }
+            Proof::Host(public, host) => {
+                let stream = public.connect(host, socket).await.map_err(failed)?;
+                Line::open(stream, &self.open).await
+            }
+            Proof::None | Proof::Impossible => Line::open(socket, &self.open).await,
+        };
+        line.map_err(|error| error.to_string())
     }
 
     /// True when the mesh's intentions do not allow calls to this instance (any more).
     pub(crate) async fn is_denied(&self) -> bool {
-        match &self.expected {
-            Some((identity, expected)) => identity.may_reach(expected).await.is_err(),
-            None => false,
+        match &self.proof {
+            Proof::Member(identity, expected) => identity.may_reach(expected).await.is_err(),
+            _ => false,
         }
     }
 

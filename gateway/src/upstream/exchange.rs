@@ -57,6 +57,11 @@ impl Outgoing {
                 out.append(name, value.clone());
             }
         }
+        if let Some(outward) = &instance.outward {
+            for (name, value) in outward.headers().iter() {
+                out.insert(name.clone(), value.clone());
+            }
+        }
         if let Some(host) = &instance.host {
             out.insert(header::HOST, host.clone());
         }

@@ -13,7 +13,7 @@ use weft_wire::version::Era;
 use super::{Instance, spoken::Eras};
 use crate::{
     admit,
-    settings::{Settings, balance::Key},
+    settings::{Settings, service::Key},
 };
 
 /// One kind of MCP server with its instances.
@@ -88,7 +88,7 @@ impl Drop for Place {
 
 impl Service {
     pub(super) fn new(id: &ServiceId, settings: &Settings, group: Group, now: Time) -> Self {
-        let (balance, own) = (&settings.balance, settings.services.get(id.as_ref()).cloned().unwrap_or_default());
+        let (balance, own) = (&settings.balance, settings.of(id.as_ref()).cloned().unwrap_or_default());
         let limit = own.concurrency.map(|most| match own.adaptive {
             true => Limit::adaptive(most.min(20), 1, most),
             false => Limit::fixed(most),

@@ -1,6 +1,7 @@
 //! Who a process is and how it proves that: certificates, SPIFFE names, rotation. The one home of rustls.
 //!
-//! TLS 1.3 only, both sides always with a certificate, peers recognised by the SPIFFE URI in theirs and never by host name.
+//! Inside the mesh TLS 1.3 only, both sides always with a certificate, peers recognised by the SPIFFE URI in theirs and never by
+//! host name; [`Public`] is for servers outside of it.
 //! An [`Identity`] follows its source: each handshake uses the certificate of that moment, and no connection is dropped
 //! when it changes.
 
@@ -12,12 +13,14 @@ mod files;
 mod handshake;
 mod open;
 mod pem;
+mod public;
 mod vault;
 mod verify;
 
 pub use dev::DevCa;
 pub use files::Files;
 pub use handshake::{Acceptor, Connector, PeerId};
+pub use public::Public;
 pub use vault::{Login, Vault};
 
 use futures_util::future::BoxFuture;

@@ -1,6 +1,6 @@
 //! PEM texts become [`Material`]: the one place where a certificate, its key and its authorities must fit each other.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use rustls::{
     RootCertStore,
@@ -52,4 +52,12 @@ pub(crate) fn material(chain: &[u8], key: &[u8], authorities: &[u8]) -> Result<M
         return Err(Fault::Authorities("they hold no certificate".into()));
     }
     Ok(Material { key: Arc::new(certified), roots: Arc::new(roots), spiffe_id })
+}
+
+/// The certificates of a file.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let found = found.map_err(|error| error.to_string())?;
+    if found.is_empty() { Err("it holds no certificate".into()) } else { Ok(found) }
 }

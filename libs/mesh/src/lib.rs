@@ -135,8 +135,20 @@ pub struct Instance {
     pub policy: Option<String>,
     /// Where it answers about its health over plain HTTP (`/ready`) and gRPC (`grpc.health.v1`), for registries that ask.
     pub health: Option<SocketAddr>,
+    /// How it is known outside of the mesh, when it is no member of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Whatever else was announced.
     pub meta: BTreeMap<String, String>,
+}
+
+/// The name of a server that is no member of the mesh.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Host and, if it is not the usual one, port: what goes into `Host`.
+    pub authority: String,
+    /// Whether it is spoken to over TLS, and proves this name.
+    pub tls: bool,
 }
 
 impl Instance {
@@ -157,6 +169,7 @@ impl Instance {
             schemes: Vec::new(),
             policy: None,
             health: None,
+            origin: None,
             meta: BTreeMap::new(),
         }
     }
