@@ -1,12 +1,12 @@
 //! Every server that exists, started the way each runs in production: its own port, mutual TLS, the registry.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use weft_filesystem::Settings as FilesystemSettings;
 use weft_identity::{DevCa, Peers};
 use weft_kit::{Confirm, Host, Running, Service};
-use weft_mesh::{Instance, Local, Register as _, ServiceId};
+use weft_mesh::{Local, ServiceId};
 
 use crate::state::State;
 
@@ -18,8 +18,6 @@ pub(crate) struct Plan {
     pub(crate) read_only: bool,
     /// The service for tests and benchmarks too.
     pub(crate) echo: bool,
-    /// Servers that somebody else runs: `name=URL`.
-    pub(crate) foreign: Vec<String>,
 }
 
 /// The services that are to run, ready to be started.
@@ -55,33 +53,8 @@ pub(crate) async fn start(
         running.push(started.with_context(|| format!("the service {name:?} cannot start"))?);
         names.push(name.parse()?);
     }
-    for foreign in &plan.foreign {
-        let instance = foreign_instance(foreign).await?;
-        names.push(instance.service.clone());
-        registry.announce(instance).await?;
-    }
     Ok((running, names))
 }
 
 /// The name of the gateway's own identity.
 pub(crate) const GATEWAY: &str = "gateway";
-
-/// A server that is not ours: plain HTTP, nothing known of it.
-async fn foreign_instance(text: &str) -> Result<Instance> {
-    let form = "write --add name=http://HOST:PORT/PATH";
-    let (name, url) = text.split_once('=').with_context(|| format!("{text:?} has no name; {form}"))?;
-    let Some(rest) = url.strip_prefix("http://") else {
-        bail!("{url:?} is not a plain http:// address; {form}");
-    };
-    let (authority, path) =
-        rest.split_once('/').map_or((rest, "/mcp".to_owned()), |(host, path)| (host, format!("/{path}")));
-    let target = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
-    let mut found = tokio::time::timeout(Duration::from_secs(5), tokio::net::lookup_host(&target))
-        .await
-        .with_context(|| format!("{target:?} was not resolved in time"))?
-        .with_context(|| format!("{target:?} cannot be resolved; {form}"))?;
-    let address = found.next().with_context(|| format!("{target:?} has no address"))?;
-    let mut instance = Instance::new(name.parse()?, 1, address);
-    instance.path = path;
-    Ok(instance)
-}

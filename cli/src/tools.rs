@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 
 /// Prints the list.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let plan = services::Plan { root: PathBuf::from("."), read_only: false, echo: false, foreign: Vec::new() };
+    let plan = services::Plan { root: PathBuf::from("."), read_only: false, echo: false };
     let services = services::all(&plan)?;
     if arguments.json {
         let mut lists = serde_json::Map::new();

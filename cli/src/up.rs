@@ -2,11 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use weft_gateway::{Parts, Settings};
-use weft_mesh::{Local, Watch as _};
+use weft_gateway::{Parts, Settings, settings::ServiceSettings};
+use weft_mesh::{Local, ServiceId, Watch as _};
 use weft_telemetry::{LogFormat, Recorder};
 
 use crate::{services, state::State, summary};
@@ -32,9 +32,10 @@ pub(crate) struct Arguments {
     /// Offer no tool that changes anything.
     #[arg(long)]
     read_only: bool,
-    /// Put an MCP server that runs elsewhere behind the gateway; may be given several times.
-    #[arg(long, value_name = "NAME=URL")]
-    add: Vec<String>,
+    /// Put another MCP server behind the gateway: its address, `sse+` and its address when it speaks the old HTTP+SSE transport, or
+    /// the program and arguments of one that speaks on stdio; may be given several times.
+    #[arg(long, value_name = "NAME=URL|COMMAND")]
+    add: Vec<ServiceSettings>,
     /// Which log lines to show, for example info or weft::call=info.
     #[arg(long, value_name = "FILTER", default_value = "warn,rmcp=error", env = "WEFT_LOG")]
     log: String,
@@ -78,14 +79,12 @@ async fn up(arguments: Arguments) -> Result<()> {
         register: None,
         recorder: recorder.clone(),
     };
+    let added: Vec<ServiceId> =
+        settings.service.iter().filter(|own| own.is_found_here()).filter_map(|own| own.name.parse().ok()).collect();
     let gateway = weft_gateway::start(settings, parts).await?;
-    let plan = services::Plan {
-        root: arguments.root,
-        read_only: arguments.read_only,
-        echo: arguments.with_echo,
-        foreign: arguments.add,
-    };
-    let (running, names) = services::start(&plan, &state, &authority, &registry).await?;
+    let plan = services::Plan { root: arguments.root, read_only: arguments.read_only, echo: arguments.with_echo };
+    let (running, mut names) = services::start(&plan, &state, &authority, &registry).await?;
+    names.extend(added);
     gateway.ready(&names, PATIENCE).await;
     print!("{}", summary::text(&gateway.status(), gateway.listen(), gateway.admin(), state.path()));
     let upkeep = tokio::spawn(upkeep(recorder));
@@ -114,5 +113,11 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
     let mut settings: Settings = weft_settings::load(arguments.config.as_deref(), "WEFT_GATEWAY_", std::env::vars())?;
     settings.listen = arguments.listen.unwrap_or(settings.listen);
     settings.admin = arguments.admin.unwrap_or(settings.admin);
+    for added in &arguments.add {
+        if settings.of(&added.name).is_some() {
+            bail!("--add {}: the settings have a service of this name; give it another", added.name);
+        }
+        settings.service.push(added.clone());
+    }
     Ok(settings)
 }

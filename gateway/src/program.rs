@@ -8,17 +8,22 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinHandle,
+};
 use weft_identity::Identity;
-use weft_mesh::{Registry, ServiceId};
+use weft_mesh::{Registry, ServiceId, Snapshot};
 use weft_telemetry::{LogFormat, Recorder};
 
-use crate::{Parts, Seal, Settings, start};
+use crate::{Parts, Seal, Settings, settings::ServiceSettings, start};
 
 /// What the environment's variables begin with.
 const PREFIX: &str = "WEFT_GATEWAY_";
@@ -98,27 +103,32 @@ fn settings(flags: Flags) -> Result<Settings> {
 
 async fn serve(settings: Settings, recorder: Recorder) -> Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let text = settings.registry.clone().context(
-        "a gateway needs a registry to find servers: --registry consul://HOST:PORT or static:FILE; \
-         `weft up` needs none",
-    )?;
-    let registry = Registry::open(&text).await?;
+    let registry = match &settings.registry {
+        Some(text) => Some(Registry::open(text).await?),
+        // Enough where the settings say where all servers are.
+        None if settings.service.iter().any(ServiceSettings::is_found_here) => None,
+        None => bail!(
+            "a gateway needs servers: --registry consul://HOST:PORT or static:FILE, or [[service]] in --config; `weft up` needs none"
+        ),
+    };
+    let shown =
+        settings.registry.as_deref().map_or("none", |text| text.split('?').next().unwrap_or_default()).to_owned();
     let identity = match &settings.identity {
         Some(source) => Some(Identity::open(source, ServiceId::GATEWAY).await?),
         None => None,
     };
-    let (watch, following) = registry.watch();
+    let (watch, following) = registry.as_ref().map_or_else(nothing, Registry::watch);
     let parts = Parts {
         seal: Seal::open_or_create(&session_key(&settings)?)?,
         identity,
         registry: watch,
-        register: registry.register(),
+        register: registry.as_ref().and_then(Registry::register),
         recorder: recorder.clone(),
     };
     let gateway = start(settings, parts).await?;
     println!("endpoint  http://{}/mcp", gateway.listen());
     println!("console   http://{}/", gateway.admin());
-    println!("registry  {}", text.split('?').next().unwrap_or_default());
+    println!("registry  {shown}");
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,
@@ -129,6 +139,17 @@ async fn serve(settings: Settings, recorder: Recorder) -> Result<()> {
     gateway.shutdown().await;
     following.abort();
     Ok(())
+}
+
+/// A registry that knows of nothing.
+fn nothing() -> (watch::Receiver<Arc<Snapshot>>, JoinHandle<()>) {
+    let (tell, told) = watch::channel(Arc::default());
+    // Kept, because an end of the registry would be the end of the gateway's view of it.
+    let kept = tokio::spawn(async move {
+        let _tell = tell;
+        std::future::pending::<()>().await;
+    });
+    (told, kept)
 }
 
 fn session_key(settings: &Settings) -> Result<PathBuf> {

@@ -58,10 +58,38 @@ pub struct ServiceSettings {
     pub adaptive: bool,
 }
 
+/// Not a short form of a service.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no service; write NAME=URL, NAME=sse+URL or 'NAME=PROGRAM ARGUMENTS…'")]
+pub struct InvalidService(pub String);
+
+/// The short form: `NAME=URL`, `NAME=sse+URL`, or `NAME=PROGRAM ARGUMENTS…` with words as a shell takes them apart.
+impl std::str::FromStr for ServiceSettings {
+    type Err = InvalidService;
+
+    fn from_str(text: &str) -> Result<Self, InvalidService> {
+        let wrong = || InvalidService(text.to_owned());
+        let (name, rest) = text.split_once('=').ok_or_else(wrong)?;
+        let mut service = Self { name: name.trim().to_owned(), ..Self::default() };
+        let is_url = |text: &str| text.starts_with("http://") || text.starts_with("https://");
+        match rest.strip_prefix("sse+").filter(|rest| is_url(rest)) {
+            Some(url) => service.sse = Some(url.to_owned()),
+            None if is_url(rest) => service.url = Some(rest.to_owned()),
+            None => service.command = shlex::split(rest).filter(|words| !words.is_empty()).ok_or_else(wrong)?,
+        }
+        Ok(service)
+    }
+}
+
 impl ServiceSettings {
     /// The addresses of its instances, where they are said here.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         self.url.iter().chain(&self.urls).map(String::as_str)
+    }
+
+    /// True when the settings say where it is; false when the registry must.
+    pub fn is_found_here(&self) -> bool {
+        self.addresses().next().is_some() || self.sse.is_some() || !self.command.is_empty() || self.openapi.is_some()
     }
 
     /// The eras that it speaks, as far as is said.
@@ -177,6 +205,17 @@ pub(super) fn check(services: &[ServiceSettings], wrong: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_short_form_is_an_address_or_a_program() {
+        let of = |text: &str| text.parse::<ServiceSettings>().unwrap();
+        assert_eq!(of("a=https://h/mcp").url.as_deref(), Some("https://h/mcp"));
+        assert_eq!(of("a=sse+http://h/sse").sse.as_deref(), Some("http://h/sse"));
+        assert_eq!(of("a=python3 'my server.py' --x=1").command, ["python3", "my server.py", "--x=1"]);
+        for bad in ["a", "a=", "a='open"] {
+            assert!(bad.parse::<ServiceSettings>().unwrap_err().to_string().contains("NAME=URL"), "{bad}");
+        }
+    }
 
     #[test]
     fn an_address_falls_into_its_parts() {
