@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// Put another MCP server behind the gateway: its address, `sse+` and its address when it speaks the old HTTP+SSE transport, or
     /// the program and arguments of one that speaks on stdio; may be given several times.
     #[arg(long, value_name = "NAME=URL|COMMAND")]
-    add: Vec<ServiceSettings>,
+    add: Vec<String>,
     /// Which log lines to show, for example info or weft::call=info.
     #[arg(long, value_name = "FILTER", default_value = "warn,rmcp=error", env = "WEFT_LOG")]
     log: String,
@@ -114,10 +114,11 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
     settings.listen = arguments.listen.unwrap_or(settings.listen);
     settings.admin = arguments.admin.unwrap_or(settings.admin);
     for added in &arguments.add {
+        let added: ServiceSettings = added.parse().context("--add")?;
         if settings.of(&added.name).is_some() {
             bail!("--add {}: the settings have a service of this name; give it another", added.name);
         }
-        settings.service.push(added.clone());
+        settings.service.push(added);
     }
     Ok(settings)
 }

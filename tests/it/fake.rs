@@ -1,6 +1,7 @@
 //! A small foreign MCP server of both eras, to be stopped, slowed and counted: the part of the world that fails.
 
 use std::{
+    collections::HashSet,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     sync::{
@@ -11,6 +12,11 @@ use std::{
 
 use serde_json::{Value, json};
 
+pub(crate) mod sessions;
+
+/// How a server answers a request: its head in lower case, and its message.
+type Answering = fn(&mut TcpStream, &str, &Value, &Seen) -> std::io::Result<()>;
+
 /// What happened at the server.
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -18,6 +24,13 @@ pub(crate) struct Seen {
     /// Clients that went away while a call was being worked on.
     pub(crate) hung_up: AtomicUsize,
     pub(crate) requests: Mutex<Vec<(String, Value)>>,
+    /// Sessions that are open, of a server that has them.
+    pub(crate) sessions: Mutex<HashSet<String>>,
+    /// Sessions that were begun and ended.
+    pub(crate) begun: AtomicUsize,
+    pub(crate) ended: AtomicUsize,
+    /// Calls that were called off.
+    pub(crate) cancelled: AtomicUsize,
     stopped: AtomicBool,
 }
 
@@ -29,6 +42,10 @@ pub(crate) struct Foreign {
 
 impl Foreign {
     pub(crate) fn start() -> Self {
+        Self::answering(|writer, _, message, seen| answer(writer, message, seen))
+    }
+
+    fn answering(answering: Answering) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Seen::default());
@@ -41,7 +58,7 @@ impl Foreign {
                 let (shared, stream) = (Arc::clone(&shared), stream.unwrap());
                 std::thread::spawn(move || {
                     // A connection that the gateway closes ends its thread, nothing more.
-                    let _ = converse(stream, &shared);
+                    let _ = converse(stream, &shared, answering);
                 });
             }
         });
@@ -61,7 +78,8 @@ impl Foreign {
     }
 }
 
-fn converse(stream: TcpStream, seen: &Seen) -> std::io::Result<()> {
+fn converse(stream: TcpStream, seen: &Seen, answering: Answering) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     loop {
@@ -85,8 +103,8 @@ fn converse(stream: TcpStream, seen: &Seen) -> std::io::Result<()> {
             return Ok(());
         }
         let message: Value = serde_json::from_slice(&body).unwrap_or_default();
-        seen.requests.lock().unwrap().push((head, message.clone()));
-        answer(&mut writer, &message, seen)?;
+        answering(&mut writer, &head, &message, seen)?;
+        seen.requests.lock().unwrap().push((head, message));
     }
 }
 
@@ -165,9 +183,10 @@ fn cut(writer: &mut TcpStream, message: &Value) -> std::io::Result<()> {
 
 fn write_json(writer: &mut TcpStream, status: u16, message: &Value) -> std::io::Result<()> {
     let body = message.to_string();
-    write!(
-        writer,
+    let answer = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
-    )
+    );
+    // In one piece: small pieces wait for each other (Nagle).
+    writer.write_all(answer.as_bytes())
 }

@@ -43,7 +43,7 @@ fn what_cannot_begin_says_why_and_what_to_do() {
     let ports = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     let with = |more: &[&str]| run(&folder, &[&ports[..], more].concat());
     fails(&with(&["--root", "/no/such/place"]), &["/no/such/place", "--root"]);
-    fails(&with(&["--add", "no-url"]), &["name=http://"]);
+    fails(&with(&["--add", "no-url"]), &["no-url", "NAME=URL"]);
     fails(&with(&["--add", "UPPER=http://127.0.0.1:1/"]), &["a-z"]);
     let config = folder.path("gateway.toml");
     std::fs::write(&config, "[limits]\nbody_byts = 1\nconcurrency = 0\n").unwrap();
