@@ -5,12 +5,16 @@
 
 use std::sync::Arc;
 
-use crate::{listen::Peer, refusal::Refusal};
+use http::HeaderMap;
+
+use crate::{handover, listen::Peer, refusal::Refusal, seal::Seal};
 
 /// An identity. Cheap to clone; carried from here to the audit of the call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Caller {
     id: Arc<str>,
+    /// Another replica has proved who it is.
+    handed: bool,
 }
 
 impl Caller {
@@ -18,12 +22,24 @@ impl Caller {
     pub(crate) fn id(&self) -> &str {
         &self.id
     }
+
+    /// True when the message comes from another replica, which cannot go on with it.
+    pub(crate) const fn is_handed(&self) -> bool {
+        self.handed
+    }
 }
 
-/// Accepts anonymous callers from loopback; refuses everyone else.
-pub(crate) fn identify(peer: &Peer, anonymous: &Arc<str>) -> Result<Caller, Refusal> {
+/// Accepts who another replica has accepted, and anonymous callers from loopback; refuses everyone else.
+pub(crate) fn identify(
+    peer: &Peer,
+    headers: &HeaderMap,
+    (seal, anonymous): (&Seal, &Arc<str>),
+) -> Result<Caller, Refusal> {
+    if let Some(caller) = handover::proven(seal, headers) {
+        return Ok(Caller { id: caller.into(), handed: true });
+    }
     if peer.address.ip().to_canonical().is_loopback() {
-        Ok(Caller { id: Arc::clone(anonymous) })
+        Ok(Caller { id: Arc::clone(anonymous), handed: false })
     } else {
         Err(Refusal::Unauthenticated)
     }
@@ -36,7 +52,9 @@ mod tests {
     #[test]
     fn only_loopback_may_stay_anonymous() {
         let anonymous: Arc<str> = "local".into();
+        let (seal, none) = (Seal::new(&[7; 32]).unwrap(), HeaderMap::new());
         let at = |ip: &str| Peer { address: format!("{ip}:9").parse().unwrap() };
+        let identify = |peer: &Peer, anonymous: &Arc<str>| identify(peer, &none, (&seal, anonymous));
         assert!(identify(&at("127.0.0.1"), &anonymous).is_ok());
         assert!(identify(&at("[::1]"), &anonymous).is_ok());
         assert!(identify(&at("[::ffff:127.0.0.1]"), &anonymous).is_ok());

@@ -25,6 +25,7 @@ mod configured;
 mod door;
 mod envelope;
 mod forward;
+mod handover;
 mod listen;
 mod local;
 mod path;

@@ -52,7 +52,7 @@ async fn answer(
 ) -> Result<Response<Body>, Refusal> {
     let (parts, body) = request.into_parts();
     let (surface, verb) = door::enter(&parts, &gateway.settings.doors)?;
-    let caller = authenticate::identify(peer, &gateway.anonymous)?;
+    let caller = authenticate::identify(peer, &parts.headers, (&gateway.seal, &gateway.anonymous))?;
     record.set_caller(caller.id());
     let paced = gateway.admission.pace(caller)?;
     match verb {

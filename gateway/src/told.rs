@@ -13,7 +13,8 @@ use crate::{
     Gateway,
     call::{Call, What},
     door::Surface,
-    forward::rewrite::unmark,
+    forward::{ask, rewrite::unmark},
+    handover,
     reply::{self, Body},
     session::{
         Session,
@@ -81,6 +82,12 @@ async fn answer(
     span: &std::ops::Range<usize>,
 ) {
     if id.as_text().is_some_and(|id| session.take_answer(&id, call.body.clone())) {
+        return;
+    }
+    if let Some(replica) = id.as_text().as_deref().and_then(ask::replica) {
+        if handover::post(gateway, call, replica).await.is_none() {
+            tracing::debug!(replica, "an answer came for a question that nobody waits with any more");
+        }
         return;
     }
     let Some(question) = unmark(&gateway.seal, &session.claims.id, id) else {

@@ -53,6 +53,8 @@ pub(crate) struct Instance {
 pub(crate) struct Upstreams {
     origin: Instant,
     services: ArcSwap<BTreeMap<ServiceId, Arc<Service>>>,
+    /// Gateways, this one among them.
+    replicas: ArcSwap<Vec<weft_mesh::Instance>>,
     stale: AtomicBool,
     identity: Option<Identity>,
     connect: Duration,
@@ -81,6 +83,7 @@ impl Upstreams {
             outward,
             origin: Instant::now(),
             services: ArcSwap::default(),
+            replicas: ArcSwap::default(),
             stale: AtomicBool::new(false),
             identity,
             connect: Duration::from_secs(settings.timeouts.connect_seconds),
@@ -105,6 +108,11 @@ impl Upstreams {
 
     pub(crate) fn all(&self) -> Arc<BTreeMap<ServiceId, Arc<Service>>> {
         self.services.load_full()
+    }
+
+    /// The replica of this id in the registry.
+    pub(crate) fn replica(&self, id: &str) -> Option<weft_mesh::Instance> {
+        self.replicas.load().iter().find(|replica| replica.id == id).cloned()
     }
 
     /// True while the registry is away and the last known set is in use.
@@ -151,6 +159,8 @@ impl Upstreams {
 
     fn apply(&self, snapshot: &Snapshot) {
         self.stale.store(snapshot.stale, Ordering::Relaxed);
+        let gateways = snapshot.services.get(&ServiceId::gateway()).cloned().unwrap_or_default();
+        self.replicas.store(Arc::new(gateways));
         let before = self.services.load_full();
         let mut services = BTreeMap::new();
         let services_of = snapshot.services.iter().filter(|(id, _)| id.as_ref() != ServiceId::GATEWAY);

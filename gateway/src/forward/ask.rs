@@ -98,7 +98,12 @@ pub(super) async fn client(
 }
 
 /// What the ids of such questions begin with; the replica that asked stands behind it.
-pub(crate) const PREFIX: &str = "weft-ask:";
+const PREFIX: &str = "weft-ask:";
+
+/// The replica that asked the question of this id; none when it is no such question.
+pub(crate) fn replica(id: &str) -> Option<&str> {
+    id.strip_prefix(PREFIX)?.rsplit_once(':').map(|(replica, _)| replica)
+}
 
 /// Forgets a question that nobody waits for any more.
 struct Waiting {

@@ -30,6 +30,7 @@ use crate::{
     Gateway,
     admit::Ticket,
     call::Call,
+    handover,
     record::{Late, Record},
     refusal::{Broken, Refusal},
     reply::{
@@ -228,6 +229,9 @@ impl Errand<'_> {
             return self.begin(target, record).await;
         }
         let Some(Parked { mut tail, questions, .. }) = self.gateway.held.take(&state.held) else {
+            if let Some(answered) = handover::post(self.gateway, self.call, &state.replica).await {
+                return Ok(answered);
+            }
             // Its stream went with the replica that held it. What may be repeated is begun again, and asks again.
             return match target.repeatable {
                 true => self.begin(target, record).await,

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Load, Mesh, pass};
 use crate::{
     conformance::Server,
-    harness::{SESSION, eventually},
+    harness::{SESSION, STATELESS, eventually},
     http::{events, parse, read_until, request, send},
 };
 
@@ -119,4 +119,70 @@ fn an_answer_that_reaches_the_other_replica_finds_who_asked() {
         let text = read_until(&mut stream, &mut raw, |text| text.contains("\"result\""));
         assert!(text.contains("accept"), "{path}: {text}");
     }
+}
+
+#[test]
+fn a_question_asked_by_one_replica_is_answered_at_the_other() {
+    let mesh = Mesh::start();
+    let (first, second) = (mesh.gateway(), mesh.gateway());
+    let servers = [("elder", Server::with(&["--only", "session"])), ("modern", Server::with(&["--only", "stateless"]))];
+    for (name, server) in &servers {
+        let body = json!({ "ID": name, "Name": name, "Tags": ["mcp"], "Address": "127.0.0.1", "Port": server.port });
+        mesh.consul.put("/v1/agent/service/register", &body);
+    }
+    for gateway in [&first, &second] {
+        eventually("both servers are known", || {
+            let status = gateway.status();
+            let services = status["services"].as_array().unwrap();
+            services.iter().filter(|it| !it["tools"].as_array().unwrap().is_empty()).count() == 2
+        });
+    }
+    // A client of the stateless era, whose call the first replica holds.
+    let stateless = |port: u16, more: &serde_json::Value| {
+        let mut params = json!({ "name": "elder_test_input_required_result_elicitation", "arguments": {}, "_meta": {
+            "io.modelcontextprotocol/protocolVersion": STATELESS, "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} } } });
+        more.as_object().unwrap().iter().for_each(|(key, value)| params[key] = value.clone());
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }).to_string();
+        let headers = [
+            ("content-type", "application/json"),
+            ("mcp-protocol-version", STATELESS),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", "elder_test_input_required_result_elicitation"),
+        ];
+        request(port, "POST", "/mcp", &headers, body.as_bytes()).message()
+    };
+    let answer = json!({ "question-1": { "action": "accept", "content": { "name": "Ada" } } });
+    let asked = stateless(first.port, &json!({}));
+    let again = json!({ "inputResponses": answer, "requestState": asked["result"]["requestState"] });
+    let done = stateless(second.port, &again);
+    assert_eq!(done["result"]["content"][0]["text"], "Hello, Ada!", "{done}");
+    // A client of the session era, whose call waits at the first replica.
+    let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": { "protocolVersion": SESSION,
+        "capabilities": { "elicitation": {} }, "clientInfo": { "name": "test", "version": "1" } } });
+    let json_only = [("content-type", "application/json")];
+    let begun = request(first.port, "POST", "/mcp", &json_only, initialize.to_string().as_bytes());
+    let token = begun.header("mcp-session-id").unwrap().to_owned();
+    let headers = [("content-type", "application/json"), ("mcp-session-id", token.as_str())];
+    let call = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call",
+        "params": { "name": "modern_test_input_required_result_elicitation", "arguments": {} } });
+    let (mut stream, mut raw) = (send(first.port, "POST", "/mcp", &headers, call.to_string().as_bytes()), Vec::new());
+    let text = read_until(&mut stream, &mut raw, |text| text.contains("elicitation/create"));
+    let question: serde_json::Value = serde_json::from_str(&events(&text).last().unwrap().1).unwrap();
+    let reply = json!({ "jsonrpc": "2.0", "id": question["id"], "result": answer["question-1"] }).to_string();
+    assert_eq!(request(second.port, "POST", "/mcp", &headers, reply.as_bytes()).status, 202);
+    let text = read_until(&mut stream, &mut raw, |text| text.contains("\"result\""));
+    assert!(text.contains("Hello, Ada!"), "{text}");
+    // The replica that holds a call is killed: nothing hangs, the client is told, and its next call works.
+    let asked = stateless(first.port, &json!({}));
+    let mut first = first;
+    first.process.signal("KILL");
+    first.process.wait();
+    let again = json!({ "inputResponses": answer, "requestState": asked["result"]["requestState"] });
+    let gone = stateless(second.port, &again);
+    assert!(gone["result"]["content"][0]["text"].as_str().unwrap().contains("call again"), "{gone}");
+    let asked = stateless(second.port, &json!({}));
+    let again = json!({ "inputResponses": answer, "requestState": asked["result"]["requestState"] });
+    assert_eq!(stateless(second.port, &again)["result"]["content"][0]["text"], "Hello, Ada!");
+    let after = json!({ "jsonrpc": "2.0", "id": 3, "method": "ping" }).to_string();
+    assert_eq!(request(second.port, "POST", "/mcp", &headers, after.as_bytes()).status, 200);
 }
