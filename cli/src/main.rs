@@ -38,6 +38,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = weft_adapt::run_shim() {
+        return code;
+    }
     let done = match Cli::parse().command {
         Command::Up(arguments) => up::run(arguments),
         Command::Serve(arguments) => return serve::service(arguments),

@@ -6,7 +6,10 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use weft_mesh::{Instance, Origin, ServiceId, Snapshot};
 
-use crate::settings::{ServiceSettings, Settings, service::address};
+use crate::settings::{
+    ServiceSettings, Settings,
+    service::{Address, address},
+};
 
 /// Between two looks at the names of hosts.
 const LOOK: Duration = Duration::from_secs(30);
@@ -14,18 +17,27 @@ const LOOK: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// The services of the settings that are found by their addresses.
-pub(crate) fn follow(settings: &Settings, stop: CancellationToken) -> (watch::Receiver<Arc<Snapshot>>, JoinHandle<()>) {
+///
+/// `embedded` are instances that this process runs itself.
+pub(crate) fn follow(
+    settings: &Settings,
+    embedded: Vec<Instance>,
+    stop: CancellationToken,
+) -> (watch::Receiver<Arc<Snapshot>>, JoinHandle<()>) {
     let services: Vec<ServiceSettings> =
         settings.service.iter().filter(|own| own.addresses().next().is_some()).cloned().collect();
-    let (tell, told) = watch::channel(Arc::new(Snapshot::default()));
+    let own: Found = embedded.into_iter().map(|instance| (instance.service.clone(), vec![instance])).collect();
+    let first = Snapshot { services: own.clone(), stale: false, revision: 1 };
+    let (tell, told) = watch::channel(Arc::new(first));
     let task = tokio::spawn(async move {
         let mut known = BTreeMap::new();
         while !services.is_empty() {
             let (found, complete) = look(&services, &known).await;
             if found != known {
                 known.clone_from(&found);
+                let services: Found = own.clone().into_iter().chain(found).collect();
                 tell.send_modify(|snapshot| {
-                    *snapshot = Arc::new(Snapshot { services: found, stale: false, revision: snapshot.revision + 1 });
+                    *snapshot = Arc::new(Snapshot { services, stale: false, revision: snapshot.revision + 1 });
                 });
             }
             let wait = tokio::time::sleep(if complete { LOOK } else { AGAIN });
@@ -70,7 +82,7 @@ async fn instance(
     number: u32,
     url: &str,
 ) -> Result<Instance, std::io::Error> {
-    let (tls, authority, (host, port), path) = address(url).map_err(std::io::Error::other)?;
+    let Address { tls, authority, host, port, path } = address(url).map_err(std::io::Error::other)?;
     let looked_up = tokio::time::timeout(Duration::from_secs(5), tokio::net::lookup_host((host.as_str(), port)));
     let mut all: Vec<SocketAddr> = looked_up.await??.collect();
     // The same one each time, for as long as the name has it; IPv4 first, because not every network has the other.

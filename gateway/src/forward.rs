@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method, Response};
+use serde_json::value::RawValue;
 use weft_wire::{headers, translate, version::Era};
 
 pub(crate) mod ask;
@@ -62,7 +63,7 @@ pub(crate) async fn forward(
     let upstream = era::of(gateway, &target.service, call.era()).await?;
     if call.era() == Era::Stateless && !target.mirrored.is_empty() {
         let header = |name: &str| call.headers.get(name).and_then(|value| value.to_str().ok());
-        let arguments = place::arguments(&call.body).map(|raw| raw.get());
+        let arguments = place::arguments(&call.body).map(RawValue::get);
         headers::agree_params(&target.mirrored, header, arguments)
             .map_err(|fault| Refusal::HeaderMismatch(fault.to_string()))?;
     }
@@ -172,7 +173,7 @@ fn mirror(call: &Call, target: &Target, client: &mut Arc<http::HeaderMap>) -> Re
         return Ok(());
     }
     let arguments = place::arguments(&call.body);
-    let mirrored = headers::mirror_params(&target.mirrored, arguments.map(|it| it.get()))
+    let mirrored = headers::mirror_params(&target.mirrored, arguments.map(RawValue::get))
         .map_err(|fault| Refusal::Unknown(fault.to_string().into()))?;
     let headers = Arc::make_mut(client);
     for (name, value) in mirrored {

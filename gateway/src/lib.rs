@@ -23,6 +23,7 @@ mod call;
 mod catalogue;
 mod configured;
 mod door;
+mod embedded;
 mod envelope;
 mod forward;
 mod handover;
@@ -113,6 +114,7 @@ pub struct Running {
     data: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
     registered: Option<(Arc<dyn Register>, String)>,
+    embedded: embedded::Embedded,
 }
 
 /// Starts listening; returns as soon as clients can connect.
@@ -143,7 +145,9 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartErr
         settings,
     });
     let stop = CancellationToken::new();
-    let background = background(&gateway, parts.registry, parts.recorder, operators, &stop);
+    let mut embedded = embedded::Embedded::start(&gateway.settings, &stop).await.map_err(StartError::Settings)?;
+    let known = (parts.registry, std::mem::take(&mut embedded.instances));
+    let background = background(&gateway, known, parts.recorder, operators, &stop);
     let grace = Duration::from_secs(gateway.settings.timeouts.drain_seconds);
     let data = tokio::spawn(listen::run(Arc::clone(&gateway), data, stop.clone(), grace));
     let registered = match parts.register {
@@ -154,7 +158,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartErr
         }
         None => None,
     };
-    Ok(Running { gateway, listen, admin, stop, data, background, registered })
+    Ok(Running { gateway, listen, admin, stop, data, background, registered, embedded })
 }
 
 /// The gateway as an instance: replicas and operators find it, no call is ever balanced to it.
@@ -172,7 +176,7 @@ fn announcement(settings: &Settings, (listen, admin): (SocketAddr, SocketAddr)) 
 
 fn background(
     gateway: &Arc<Gateway>,
-    registry: watch::Receiver<Arc<Snapshot>>,
+    (registry, embedded): (watch::Receiver<Arc<Snapshot>>, Vec<Instance>),
     recorder: Recorder,
     operators: TcpListener,
     stop: &CancellationToken,
@@ -187,7 +191,7 @@ fn background(
     let sweeper = Arc::clone(&upstreams);
     let (following, sweeping, announcing, reaping) = (stop.clone(), stop.clone(), stop.clone(), stop.clone());
     let owner = Arc::clone(gateway);
-    let (configured, looking) = configured::follow(&gateway.settings, stop.clone());
+    let (configured, looking) = configured::follow(&gateway.settings, embedded, stop.clone());
     vec![
         looking,
         tokio::spawn(async move { upstreams.follow(registry, configured, following).await }),
@@ -274,6 +278,7 @@ impl Running {
                 instance.connections.close();
             }
         }
+        self.embedded.shutdown().await;
         self.gateway.tasks.close();
         let left = Duration::from_millis(500);
         if tokio::time::timeout(left, self.gateway.tasks.wait()).await.is_err() {

@@ -24,7 +24,7 @@ use crate::{
 const INTRODUCTION: usize = 4096;
 
 /// Answers a local method.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     gateway: &Arc<Gateway>,
     call: &Call,
     asked: &Asked,

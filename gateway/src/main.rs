@@ -5,5 +5,5 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    weft_gateway::main_with(std::env::args_os())
+    weft_adapt::run_shim().unwrap_or_else(|| weft_gateway::main_with(std::env::args_os()))
 }

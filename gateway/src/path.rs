@@ -86,9 +86,7 @@ async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) 
     let permit = authorize::permit(&call.caller, route)?;
     let ticket = gateway.admission.admit(&permit, asked.method == "subscriptions/listen")?;
     match permit.into_route() {
-        Route::Local(local) => {
-            local::answer(gateway, &call, asked, local).await.map(|it| it.map(|b| b.holding(ticket)))
-        }
+        Route::Local(local) => local::answer(gateway, &call, asked, local).map(|it| it.map(|b| b.holding(ticket))),
         Route::Subscribe(target, begin) if target.service.era_for(Era::Session) == Some(Era::Stateless) => {
             subscribe::of_session::in_session(gateway, &call, asked, &target, begin).await.map(reply::json)
         }

@@ -64,6 +64,8 @@ struct Flags {
 }
 
 /// Runs a gateway as a program; the first of `words` is its name.
+///
+/// A `main` must call [`weft_adapt::run_shim`] before it: servers on stdio are started through the same program.
 pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run(Flags::parse_from(words)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -66,6 +66,12 @@ pub(crate) async fn shelf(upstreams: &Upstreams, service: &Service, entries: usi
     Ok(fetched)
 }
 
+/// Everything that the service offers now, asked in a conversation that goes on.
+pub(crate) async fn again(talk: &Talk, entries: usize, schemes: &[String]) -> Result<Shelf, FetchError> {
+    let shelf = all(talk, entries, true).await?;
+    Ok(Shelf { schemes: schemes.to_vec(), ..shelf })
+}
+
 #[derive(Deserialize, Default)]
 struct Capabilities<'a> {
     #[serde(borrow)]

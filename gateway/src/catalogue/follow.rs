@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     settings::CatalogueSettings,
-    upstream::{Upstreams, exchange::Events},
+    upstream::{Upstreams, exchange::Events, talk::Talk},
 };
 
 /// What the followers share.
@@ -74,15 +74,9 @@ impl Follower {
                 continue;
             };
             match fetch::shelf(&self.upstreams, &service, self.settings.entries).await {
-                Ok(Fetched { shelf, listening }) => {
+                Ok(fetched) => {
                     wait = FIRST_WAIT;
-                    // Without a hint only the settings say how often a server is bothered.
-                    let age = if shelf.hinted { shelf.ttl_ms } else { u64::MAX };
-                    tracing::debug!(service = %id, tools = shelf.tools.len(), "catalogue refreshed");
-                    self.catalogue.put(id, shelf);
-                    let (listening, talk) = listening.unzip();
-                    self.until_news(id, age, listening, &mut changes).await;
-                    drop(talk);
+                    self.keep(id, fetched, &mut changes).await;
                 }
                 Err(error) => {
                     self.catalogue.mark_stale(id, true);
@@ -92,6 +86,31 @@ impl Follower {
                     wait = (wait * 2).min(LAST_WAIT);
                 }
             }
+        }
+    }
+
+    /// Shows what was fetched, and what it becomes as the service tells of it, until somebody else must be asked.
+    async fn keep(&self, id: &ServiceId, fetched: Fetched, changes: &mut watch::Receiver<u64>) {
+        let Fetched { mut shelf, mut listening } = fetched;
+        let mut pause = Duration::ZERO;
+        loop {
+            // Without a hint only the settings say how often a server is bothered.
+            let age = if shelf.hinted { shelf.ttl_ms } else { u64::MAX };
+            tracing::debug!(service = %id, tools = shelf.tools.len(), "catalogue refreshed");
+            self.catalogue.put(id, shelf.clone());
+            if !self.until_news(id, age, &mut listening, changes).await {
+                return;
+            }
+            let Some((_, talk)) = &listening else { return };
+            tokio::time::sleep(pause).await;
+            // In the same conversation: some servers tell of changes at the beginning of each.
+            let again = match fetch::again(talk, self.settings.entries, &shelf.schemes).await {
+                Ok(again) => again,
+                Err(error) => return tracing::debug!(service = %id, %error, "cannot ask again"),
+            };
+            // A service that tells of changes and has none is believed ever less.
+            pause = if again == shelf { (pause * 2).clamp(FIRST_WAIT, LAST_WAIT) } else { Duration::ZERO };
+            shelf = again;
         }
     }
 
@@ -110,14 +129,14 @@ impl Follower {
         }
     }
 
-    /// Returns when the lists should be asked for again.
+    /// Returns when the lists should be asked for again: true when the service itself told of news.
     async fn until_news(
         &self,
         id: &ServiceId,
         ttl_ms: u64,
-        mut listening: Option<Events>,
+        listening: &mut Option<(Events, Talk)>,
         changes: &mut watch::Receiver<u64>,
-    ) {
+    ) -> bool {
         let began = Instant::now();
         // A ttl of zero means "ask each time", which a list answered from memory cannot do: the shortest is a second.
         let age = Duration::from_millis(ttl_ms).clamp(Duration::from_secs(1), self.refresh());
@@ -125,20 +144,23 @@ impl Follower {
         let mut until = began + jitter(if listening.is_some() { self.refresh() } else { age });
         loop {
             let told = async {
-                match &mut listening {
-                    Some(events) => events.next().await,
+                match listening {
+                    Some((events, _)) => events.next().await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                () = sleep_until(until) => return,
+                () = sleep_until(until) => return false,
                 told = told => match told {
-                    Ok(Some(event)) if is_news(&event.data) => return self.settle(&mut listening).await,
+                    Ok(Some(event)) if is_news(&event.data) => {
+                        self.settle(listening).await;
+                        return true;
+                    }
                     Ok(Some(_)) => {}
                     // The instance went away or drains: ask another one soon; but not in a circle when the stream
                     // ended as soon as it began.
                     Ok(None) | Err(_) => {
-                        listening = None;
+                        *listening = None;
                         let wait = if began.elapsed() < LASTING { age } else { FIRST_WAIT };
                         until = until.min(Instant::now() + jitter(wait));
                     }
@@ -147,7 +169,7 @@ impl Follower {
                     let alive = self.upstreams.get(id).is_some_and(|service| service.is_alive());
                     if changed.is_err() || !alive {
                         self.catalogue.mark_stale(id, true);
-                        return;
+                        return false;
                     }
                 }
             }
@@ -155,9 +177,9 @@ impl Follower {
     }
 
     /// Swallows the rest of a burst of changes.
-    async fn settle(&self, listening: &mut Option<Events>) {
+    async fn settle(&self, listening: &mut Option<(Events, Talk)>) {
         let pause = Duration::from_millis(self.settings.debounce_millis / 2);
-        if let Some(events) = listening {
+        if let Some((events, _)) = listening {
             while let Ok(Ok(Some(_))) = timeout(pause, events.next()).await {}
         }
     }

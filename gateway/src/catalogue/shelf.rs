@@ -11,7 +11,7 @@ use weft_wire::headers::{self, ParamHeader};
 use crate::{upstream::talk::About, uri};
 
 /// What one service offers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Shelf {
     pub(crate) tools: Vec<Entry>,
     pub(crate) prompts: Vec<Entry>,
@@ -34,7 +34,7 @@ pub(crate) struct Shelf {
 }
 
 /// One tool, prompt, resource or template.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
     /// Its name, or its URI or URI template.
     pub(crate) key: String,

@@ -65,6 +65,9 @@ impl Kind {
     }
 }
 
+/// What is known of a tool by its own name.
+type Own = (Hints, Arc<[ParamHeader]>);
+
 /// A name that is not shown, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RefusedName {
@@ -83,7 +86,7 @@ pub(crate) struct View {
     pub(crate) stale: Vec<String>,
     /// Tools by service, for the status page and the verbatim path.
     pub(crate) services: BTreeMap<ServiceId, Vec<(Arc<str>, Hints)>>,
-    own: HashMap<(ServiceId, Arc<str>), (Hints, Arc<[ParamHeader]>)>,
+    own: HashMap<(ServiceId, Arc<str>), Own>,
     abouts: BTreeMap<ServiceId, About>,
     lists: [String; 4],
     tail: String,

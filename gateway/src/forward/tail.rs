@@ -159,16 +159,13 @@ impl Tail {
 
     async fn hear_one(&mut self) -> Event {
         loop {
-            let event = match self.events.next().await {
-                Ok(Some(event)) => event,
-                Ok(None) | Err(_) => {
-                    if self.resume().await {
-                        continue;
-                    }
-                    self.load.fail(None);
-                    self.underway.over = true;
-                    return Event::Lost(self.refusal(Broken::Lost));
+            let Ok(Some(event)) = self.events.next().await else {
+                if self.resume().await {
+                    continue;
                 }
+                self.load.fail(None);
+                self.underway.over = true;
+                return Event::Lost(self.refusal(Broken::Lost));
             };
             if event.id.is_some() {
                 (self.place, self.failures) = (event.id, 0);

@@ -114,7 +114,7 @@ impl Introduced {
         Self {
             capabilities: capabilities.unwrap_or(default.capabilities),
             client_info: own("clientInfo").map_or(default.client_info, str::to_owned),
-            level: meta.text("io.modelcontextprotocol/logLevel").map(|level| level.into_owned()),
+            level: meta.text("io.modelcontextprotocol/logLevel").map(std::borrow::Cow::into_owned),
             progress: meta.get("progressToken").map(str::to_owned),
         }
     }

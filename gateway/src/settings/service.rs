@@ -148,11 +148,21 @@ impl ServiceSettings {
     }
 }
 
-/// The parts of `http[s]://HOST[:PORT][/PATH]`: whether it is https, the authority, host and port, and the path.
-pub(crate) fn address(url: &str) -> Result<(bool, String, (String, u16), String), &'static str> {
+/// The parts of `http[s]://HOST[:PORT][/PATH]`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) tls: bool,
+    pub(crate) authority: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) path: String,
+}
+
+/// Takes an address apart.
+pub(crate) fn address(url: &str) -> Result<Address, &'static str> {
     const FORM: &str = "is no address of a server; write http://HOST:PORT/PATH or https://HOST/PATH";
     let uri: Uri = url.parse().map_err(|_| FORM)?;
-    let secure = match uri.scheme_str() {
+    let tls = match uri.scheme_str() {
         Some("https") => true,
         Some("http") => false,
         _ => return Err(FORM),
@@ -161,10 +171,10 @@ pub(crate) fn address(url: &str) -> Result<(bool, String, (String, u16), String)
     if authority.as_str().contains('@') {
         return Err("holds a password; name it in headers, by reference");
     }
-    let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
     let host = authority.host().trim_matches(['[', ']']).to_owned();
     let path = uri.path_and_query().map_or("/mcp", |path| if path.as_str() == "/" { "/mcp" } else { path.as_str() });
-    Ok((secure, authority.to_string(), (host, port), path.to_owned()))
+    Ok(Address { tls, authority: authority.to_string(), host, port, path: path.to_owned() })
 }
 
 /// What places a call on the ring.
@@ -219,12 +229,11 @@ mod tests {
 
     #[test]
     fn an_address_falls_into_its_parts() {
-        let (secure, authority, (host, port), path) = address("https://api.example/v1/mcp?x=1").unwrap();
-        assert_eq!(
-            (secure, authority.as_str(), host.as_str(), port, path.as_str()),
-            (true, "api.example", "api.example", 443, "/v1/mcp?x=1")
-        );
-        assert_eq!(address("http://[::1]:9/").unwrap().2, ("::1".to_owned(), 9));
+        let whole = address("https://api.example/v1/mcp?x=1").unwrap();
+        assert_eq!((whole.tls, &*whole.authority, &*whole.host), (true, "api.example", "api.example"));
+        assert_eq!((whole.port, &*whole.path), (443, "/v1/mcp?x=1"));
+        let local = address("http://[::1]:9/").unwrap();
+        assert_eq!((&*local.host, local.port, &*local.path), ("::1", 9, "/mcp"));
         for bad in ["ftp://x/", "api.example", "https://", "https://user:secret@api.example/"] {
             assert!(address(bad).is_err(), "{bad}");
         }

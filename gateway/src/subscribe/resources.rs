@@ -35,7 +35,7 @@ pub(super) async fn follow_resources(
     for uri in uris {
         let owner = match &call.surface {
             Surface::Service(service) => Some((service.clone(), uri.clone())),
-            _ => owner(&view, uri),
+            Surface::Aggregate => owner(&view, uri),
         };
         if let Some((service, own)) = owner {
             by_service.entry(service).or_default().push((own, uri.clone()));

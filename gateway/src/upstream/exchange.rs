@@ -77,7 +77,7 @@ impl Outgoing {
                 set(out, HeaderName::from_static(name), value);
             }
         }
-        if instance.info.identity.is_some() {
+        if instance.info.identity.is_some() || instance.info.meta.contains_key(crate::embedded::MARK) {
             set(out, HeaderName::from_static("weft-caller"), &self.caller);
             if let Some(remaining) = remaining {
                 let millis = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);

@@ -31,7 +31,7 @@ pub(crate) enum TalkError {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a server introduced itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct About {
     /// Raw JSON of its capabilities.
     pub(crate) capabilities: String,

@@ -77,6 +77,12 @@ metrics! {
         "Tools that a service offers.";
     GATEWAY_CATALOGUE_STALE = "weft_gateway_catalogue_stale", Gauge, "", ["service"],
         "1 while a service's lists are what it offered last and it cannot be asked.";
+    CHILDREN = "weft_children", Gauge, "", ["service"],
+        "Programs and connections that an adapter runs.";
+    CHILD_STARTS = "weft_child_starts_total", Counter, "", ["service"],
+        "Starts of programs and connections by an adapter.";
+    CHILD_FAILURES = "weft_child_failures_total", Counter, "", ["service"],
+        "Starts of an adapter that came to nothing.";
     SERVICE_CALLS = "weft_service_calls_total", Counter, "", ["service", "tool", "outcome"],
         "Tool calls that a service worked on.";
     SERVICE_RESULT_BYTES = "weft_service_result_bytes", Histogram, "bytes", ["service", "tool"],
