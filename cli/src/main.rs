@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod adapt;
 mod certs;
 mod serve;
 mod services;
@@ -27,6 +28,8 @@ enum Command {
     Up(up::Arguments),
     /// Run one service as a process of its own.
     Serve(serve::Service),
+    /// Make a server that speaks on stdio, or by the old HTTP+SSE transport, a member of the mesh.
+    Adapt(adapt::Arguments),
     /// Run one gateway as a process of its own.
     Gateway(serve::Gateway),
     /// Make a development authority for `--identity dev:DIR`.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Up(arguments) => up::run(arguments),
         Command::Serve(arguments) => return serve::service(arguments),
+        Command::Adapt(arguments) => return adapt::run(arguments),
         Command::Gateway(arguments) => return serve::gateway(arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),

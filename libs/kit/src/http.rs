@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use http_body_util::combinators::BoxBody;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::caller::{self, Arrived, Caller};
 use crate::core::Core;
+use crate::engine::Engine;
 use crate::host::{Host, RenderMetrics};
 use crate::server::Server;
 use crate::session_era::SessionEra;
@@ -26,7 +27,7 @@ use crate::session_era::SessionEra;
 /// The path of the MCP endpoint.
 pub(crate) const PATH: &str = "/mcp";
 
-pub(crate) type Body = BoxBody<Bytes, Infallible>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub(crate) type Sdk = StreamableHttpService<Server, NeverSessionManager>;
 
 /// What all connections of an instance share.
@@ -37,6 +38,7 @@ pub(crate) struct Site {
     body_limit: usize,
     metrics: Option<RenderMetrics>,
     ready: AtomicBool,
+    engine: Option<Arc<dyn Engine>>,
     pub(crate) session_era: SessionEra,
 }
 
@@ -74,6 +76,7 @@ impl Site {
             body_limit: host.body_limit,
             metrics: host.metrics.clone(),
             ready: AtomicBool::new(false),
+            engine: core.service.engine.clone(),
             session_era: SessionEra::default(),
         }
     }
@@ -90,7 +93,7 @@ impl Site {
 
     /// Whether new calls are welcome.
     pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        self.ready.load(Ordering::Acquire) && self.engine.as_ref().is_none_or(|engine| engine.is_healthy())
     }
 
     /// The other end of a connection that proves nothing.
@@ -104,10 +107,18 @@ impl Site {
             return self.health(&request);
         }
         let arrived = arrived(peer, request.headers());
+        if let Some(engine) = &self.engine {
+            let (parts, body) = request.into_parts();
+            let Ok(body) = Limited::new(body, self.body_limit).collect().await else {
+                return plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large or broke off\n");
+            };
+            let request = Request::from_parts(parts, body.to_bytes());
+            return Arc::clone(engine).answer(request, arrived.caller.id).await;
+        }
         if is_stateless(request.headers()) {
             let mut request = request;
             request.extensions_mut().insert(arrived);
-            return self.sdk.handle(request).await;
+            return self.sdk.handle(request).await.map(BodyExt::boxed_unsync);
         }
         self.session_era_call(arrived, request).await
     }
@@ -146,7 +157,7 @@ impl Site {
         let mut request = Request::from_parts(parts, Full::new(body));
         if glance.stateless {
             request.extensions_mut().insert(arrived);
-            return self.sdk.handle(request).await;
+            return self.sdk.handle(request).await.map(BodyExt::boxed_unsync);
         }
         arrived.cancel = glance.entry.as_ref().map(|entry| entry.token().clone());
         request.extensions_mut().insert(arrived);
@@ -179,7 +190,7 @@ fn json(status: StatusCode, text: String) -> Response<Body> {
 }
 
 fn answer(status: StatusCode, kind: &'static str, text: Bytes) -> Response<Body> {
-    let mut response = Response::new(Full::new(text).boxed());
+    let mut response = Response::new(Full::new(text).boxed_unsync());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     response

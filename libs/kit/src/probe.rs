@@ -32,7 +32,7 @@ pub(crate) async fn answer(site: Arc<Site>, request: Request<Incoming>) -> Respo
         Err(never) => match never {},
     };
     // The answer is one message at hand, with its trailers; collecting it fails only if its making failed.
-    let body = body.collect().await.map(BodyExt::boxed).unwrap_or_default();
+    let body = body.collect().await.map(BodyExt::boxed_unsync).unwrap_or_default();
     Response::from_parts(parts, body)
 }
 

@@ -37,7 +37,11 @@ impl Registered {
         service.version.clone_into(&mut instance.version);
         instance.identity = host.identity.as_ref().map(weft_identity::Identity::spiffe_id);
         instance.zone.clone_from(&host.zone);
-        (instance.era, instance.sessions) = (PeerEra::Dual, false);
+        // What an engine speaks is found out by asking it.
+        (instance.era, instance.sessions) = match service.engine {
+            Some(_) => (PeerEra::Unknown, true),
+            None => (PeerEra::Dual, false),
+        };
         instance.schemes.clone_from(&manifest.schemes);
         instance.policy = Some(manifest.policy.as_str().to_owned());
         let (service, id) = (instance.service.clone(), instance.id.clone());

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::call::Call;
 use crate::changes::Changes;
 use crate::check;
+use crate::engine::Engine;
 use crate::erase::{self, Act, Handler};
 use crate::error::ToolError;
 use crate::manifest::{Manifest, ManifestError};
@@ -37,6 +38,8 @@ pub struct Service {
     pub(crate) complete: Option<Handler<Completing, Vec<String>>>,
     pub(crate) changes: Option<Changes>,
     pub(crate) tasks: Vec<Task>,
+    /// What answers instead of tools.
+    pub(crate) engine: Option<Arc<dyn Engine>>,
 }
 
 /// One tool, erased.
@@ -73,6 +76,23 @@ pub enum ServiceFault {
 }
 
 impl Service {
+    /// A service that is an engine of its own; it ends with the service.
+    pub fn of_engine(
+        manifest: &str,
+        version: &'static str,
+        engine: impl FnOnce() -> Arc<dyn Engine>,
+    ) -> Result<Self, ServiceFault> {
+        let engine = engine();
+        let ends = Arc::clone(&engine);
+        let service = Self::build(manifest, version, ())
+            .task(move |_, stop| async move {
+                stop.cancelled().await;
+                ends.end().await;
+            })
+            .finish()?;
+        Ok(Self { engine: Some(engine), ..service })
+    }
+
     /// What it offers, by the names of MCP's capabilities.
     pub(crate) fn capabilities(&self) -> Vec<&'static str> {
         let resources = self.resources.is_some() || !self.templates.is_empty();
@@ -244,6 +264,7 @@ impl<S: Send + Sync + 'static> Builder<S> {
             complete: self.complete,
             changes: self.changes,
             tasks: self.tasks,
+            engine: None,
         })
     }
 }

@@ -150,7 +150,7 @@ impl SessionEra {
         let (head, answered) = oneshot::channel();
         self.tasks.spawn(async move {
             let _entry = entry;
-            let response = sdk.handle(request).await;
+            let response = sdk.handle(request).await.map(BodyExt::boxed_unsync);
             if response.body().size_hint().exact().is_some() {
                 let _ = head.send(response);
             } else {
@@ -178,7 +178,7 @@ fn channel_body(listener: mpsc::Receiver<Frame<Bytes>>) -> Body {
         let frame = listener.recv().await?;
         Some((Ok(frame), listener))
     });
-    StreamBody::new(frames).boxed()
+    StreamBody::new(frames).boxed_unsync()
 }
 
 #[cfg(test)]
