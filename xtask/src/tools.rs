@@ -78,8 +78,8 @@ fn nginx(cache: &Cache, may_install: bool) -> Result<PathBuf> {
 }
 
 /// Small programs that tests use as they are, each with its package.
-const PROGRAMS: [(&str, &str); 4] =
-    [("openssl", "openssl"), ("curl", "curl"), ("ip", "iproute2"), ("iptables", "iptables")];
+const PROGRAMS: [(&str, &str); 5] =
+    [("openssl", "openssl"), ("curl", "curl"), ("ip", "iproute2"), ("iptables", "iptables"), ("chromium", "chromium")];
 
 fn programs() -> Result<()> {
     let missing = PROGRAMS.into_iter().filter(|(program, _)| find_program(program).is_none());

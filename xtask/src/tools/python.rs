@@ -1,4 +1,5 @@
-//! The Python SDK in a virtual environment of its own, every package at the version of `requirements.txt`.
+//! What the tests need from Python, each set in a virtual environment of its own, every package at the version of its list: the SDK,
+//! foreign servers, and LiteLLM.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,39 +13,75 @@ use crate::command;
 
 const PYTHON: &str = "venv/bin/python";
 
-/// Installs what is missing and gives the variables of this set.
+/// One virtual environment.
+struct Set {
+    /// The variable that tells the tests of it.
+    variable: &'static str,
+    folder: &'static str,
+    list: &'static str,
+    /// The package whose import proves it.
+    proof: (&'static str, &'static str),
+}
+
+const SETS: [Set; 3] = [
+    Set { variable: "WEFT_PYTHON", folder: "python", list: "requirements.txt", proof: ("mcp", "mcp") },
+    Set {
+        variable: "WEFT_PYTHON_SERVERS",
+        folder: "python-servers",
+        list: "requirements-servers.txt",
+        proof: ("fastmcp, mcp_server_fetch", "fastmcp"),
+    },
+    Set {
+        variable: "WEFT_PYTHON_LITELLM",
+        folder: "python-litellm",
+        list: "requirements-litellm.txt",
+        proof: ("litellm.proxy", "litellm"),
+    },
+];
+
+/// Installs what is missing and gives the variables of these sets.
 pub(crate) fn ensure(cache: &Cache, pins: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
-    let folder = folder(cache, pins)?;
-    folder.fill(|path| install(path, &pins.join("requirements.txt")))?;
-    Ok(variables(&folder.path))
+    let mut variables = Vec::new();
+    for set in &SETS {
+        let folder = set.folder(cache, pins)?;
+        folder.fill(|path| set.install(path, &pins.join(set.list)))?;
+        variables.push((set.variable, folder.path.join(PYTHON)));
+    }
+    Ok(variables)
 }
 
 /// The variables when everything is there already.
 pub(crate) fn installed(cache: &Cache, pins: &Path) -> Result<Option<Vec<(&'static str, PathBuf)>>> {
-    let folder = folder(cache, pins)?;
-    Ok(folder.is_complete().then(|| variables(&folder.path)))
-}
-
-fn folder(cache: &Cache, pins: &Path) -> Result<Folder> {
-    let requirements = fs::read_to_string(pins.join("requirements.txt")).context("cannot read requirements.txt")?;
-    Ok(cache.folder("python", &requirements))
-}
-
-fn variables(folder: &Path) -> Vec<(&'static str, PathBuf)> {
-    vec![("WEFT_PYTHON", folder.join(PYTHON))]
-}
-
-fn install(folder: &Path, requirements: &Path) -> Result<()> {
-    // Debian ships python3 without the parts that make an environment.
-    if !command::works(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
-        debian::install(&["python3", "python3-venv"])?;
+    let mut variables = Vec::new();
+    for set in &SETS {
+        let folder = set.folder(cache, pins)?;
+        if !folder.is_complete() {
+            return Ok(None);
+        }
+        variables.push((set.variable, folder.path.join(PYTHON)));
     }
-    command::run(Command::new("python3").args(["-m", "venv"]).arg(folder.join("venv")))?;
-    let mut pip = Command::new(folder.join(PYTHON));
-    pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "-r"]);
-    command::run(pip.arg(requirements))?;
-    let mut proof = Command::new(folder.join(PYTHON));
-    let version = command::output(proof.args(["-c", "import mcp, importlib.metadata as m; print(m.version('mcp'))"]))?;
-    println!("{}: mcp {}", folder.join(PYTHON).display(), version.trim());
-    Ok(())
+    Ok(Some(variables))
+}
+
+impl Set {
+    fn folder(&self, cache: &Cache, pins: &Path) -> Result<Folder> {
+        let list = fs::read_to_string(pins.join(self.list)).with_context(|| format!("cannot read {}", self.list))?;
+        Ok(cache.folder(self.folder, &list))
+    }
+
+    fn install(&self, folder: &Path, list: &Path) -> Result<()> {
+        // Debian ships python3 without the parts that make an environment.
+        if !command::works(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
+            debian::install(&["python3", "python3-venv"])?;
+        }
+        command::run(Command::new("python3").args(["-m", "venv"]).arg(folder.join("venv")))?;
+        let mut pip = Command::new(folder.join(PYTHON));
+        pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "-r"]);
+        command::run(pip.arg(list))?;
+        let (import, package) = self.proof;
+        let script = format!("import {import}, importlib.metadata as m; print(m.version('{package}'))");
+        let version = command::output(Command::new(folder.join(PYTHON)).args(["-c", &script]))?;
+        println!("{}: {package} {}", folder.join(PYTHON).display(), version.trim());
+        Ok(())
+    }
 }
