@@ -135,6 +135,12 @@ impl Weft {
         Self::start(folder, arguments, ports)
     }
 
+    /// Kills it without warning.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Sends a signal (`TERM`, `INT`); gives how it ended and after how long.
     pub(crate) fn end_by(&mut self, signal: &str) -> (ExitStatus, Duration) {
         let began = Instant::now();

@@ -4,7 +4,7 @@ use std::{net::TcpListener, process::Output, time::Duration};
 
 use crate::harness::{Folder, Weft, command, finish, variable};
 
-fn run(folder: &Folder, arguments: &[&str]) -> Output {
+pub(crate) fn run(folder: &Folder, arguments: &[&str]) -> Output {
     finish(command(&variable("WEFT_BIN")).args(["up", "--state"]).arg(folder.path("state")).args(arguments))
 }
 

@@ -11,6 +11,7 @@ mod door;
 mod eras;
 mod failures;
 mod fake;
+mod foreign;
 mod harness;
 mod http;
 mod life;
