@@ -10,6 +10,7 @@ mod serve;
 mod services;
 mod state;
 mod status;
+mod stdio;
 mod summary;
 mod tools;
 mod up;
@@ -34,6 +35,8 @@ enum Command {
     Gateway(serve::Gateway),
     /// Make a development authority for `--identity dev:DIR`.
     Certs(certs::Arguments),
+    /// Speak MCP on standard input and output for a gateway elsewhere: for hosts that only start programs.
+    Stdio(stdio::Arguments),
     /// Show what a gateway knows: services, instances, health, breakers, load.
     Status(status::Arguments),
     /// List the tools of every service, as clients see them.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Up(arguments) => up::run(arguments),
         Command::Serve(arguments) => return serve::service(arguments),
+        Command::Stdio(arguments) => return stdio::run(arguments),
         Command::Adapt(arguments) => return adapt::run(arguments),
         Command::Gateway(arguments) => return serve::gateway(arguments),
         Command::Certs(arguments) => certs::run(&arguments),

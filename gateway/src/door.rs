@@ -52,6 +52,20 @@ pub(crate) fn check(uri: &Uri, headers: &HeaderMap, doors: &Doors) -> Result<(),
     origin(headers, doors)
 }
 
+/// The path of an endpoint.
+pub(crate) fn path(surface: &Surface) -> String {
+    match surface {
+        Surface::Aggregate => "/mcp".to_owned(),
+        Surface::Service(service) => format!("/mcp/{service}"),
+    }
+}
+
+/// The endpoint that a path below `prefix` names: the aggregate or one service.
+pub(crate) fn below(prefix: &str, path: &str) -> Result<Surface, Refusal> {
+    let rest = path.strip_prefix(prefix).ok_or(Refusal::NotFound)?;
+    surface(&format!("/mcp{rest}"))
+}
+
 fn surface(path: &str) -> Result<Surface, Refusal> {
     let rest = path.strip_prefix("/mcp").ok_or(Refusal::NotFound)?;
     match rest.strip_suffix('/').unwrap_or(rest) {

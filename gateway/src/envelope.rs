@@ -9,7 +9,6 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header, request::Parts};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
 use serde_json::value::RawValue;
 use weft_wire::{
     code,
@@ -41,13 +40,16 @@ pub(crate) enum Post {
 pub(crate) type BatchEntry = (Record, Result<Box<Call>, Refusal>);
 
 /// Reads and checks the body, and decides era and session.
-pub(crate) async fn read(
+pub(crate) async fn read<B>(
     gateway: &Arc<Gateway>,
     caller: &Caller,
     surface: &Surface,
-    (parts, body): (Parts, Incoming),
+    (parts, body): (Parts, B),
     record: &mut Record,
-) -> Result<Post, Refusal> {
+) -> Result<Post, Refusal>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
     check_media(&parts.headers)?;
     check_single(&parts.headers, record)?;
     let limits = &gateway.settings.limits;
@@ -251,7 +253,10 @@ fn check_single(headers: &HeaderMap, record: &mut Record) -> Result<(), Refusal>
 }
 
 /// Collects a body, refusing early by its announced length and late by its real one.
-async fn collect(mut body: Incoming, limit: usize, within: Duration) -> Result<Bytes, Refusal> {
+pub(crate) async fn collect<B>(mut body: B, limit: usize, within: Duration) -> Result<Bytes, Refusal>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
     let announced = body.size_hint().lower();
     if announced > limit as u64 {
         return Err(Refusal::TooLarge(limit));

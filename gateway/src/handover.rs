@@ -17,7 +17,7 @@ use weft_wire::headers;
 use crate::{
     Gateway,
     call::Call,
-    door::Surface,
+    door,
     reply::Body,
     seal::Seal,
     upstream::connection::{Connections, Proof},
@@ -77,13 +77,9 @@ pub(crate) async fn post(gateway: &Gateway, call: &Call, replica: &str) -> Optio
 }
 
 fn request(call: &Call, peer: &Instance, proof: &str) -> Option<Request<Full<bytes::Bytes>>> {
-    let path = match &call.surface {
-        Surface::Aggregate => "/mcp".to_owned(),
-        Surface::Service(service) => format!("/mcp/{service}"),
-    };
     let mut request = Request::new(Full::new(call.body.clone()));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = path.parse().ok()?;
+    *request.uri_mut() = door::path(&call.surface).parse().ok()?;
     let kept = [
         headers::PROTOCOL_VERSION,
         headers::METHOD,

@@ -26,6 +26,7 @@ mod door;
 mod embedded;
 mod envelope;
 mod forward;
+mod front;
 mod handover;
 mod listen;
 mod local;
@@ -58,6 +59,8 @@ pub(crate) struct Gateway {
     pub(crate) upstreams: Arc<upstream::Upstreams>,
     pub(crate) catalogue: Arc<catalogue::Catalogue>,
     pub(crate) sessions: session::Sessions,
+    /// Open streams of the HTTP+SSE transport.
+    pub(crate) pipes: front::pipe::Pipes,
     /// Calls that wait for an answer of their client.
     pub(crate) held: forward::held::Held,
     /// Tells this replica from others, in what clients carry.
@@ -137,6 +140,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartErr
         upstreams: Arc::new(upstreams),
         catalogue: Arc::new(catalogue::Catalogue::new(&settings.name, settings.instructions.clone())),
         sessions: session::Sessions::new(settings.limits.sessions, idle),
+        pipes: front::pipe::Pipes::default(),
         held: forward::held::Held::default(),
         replica: format!("{}-{:08x}", announced.id, fastrand::u32(..)),
         drain: CancellationToken::new(),

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, future::join_all, stream};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, StreamBody};
-use hyper::body::Incoming;
 use weft_wire::version::Era;
 
 use crate::{
@@ -15,6 +14,7 @@ use crate::{
     door::{self, Surface, Verb},
     envelope::{self, BatchEntry, Post},
     forward,
+    front::Front,
     listen::Peer,
     local,
     record::Record,
@@ -25,7 +25,10 @@ use crate::{
 };
 
 /// Answers one HTTP request; whatever happens there is an answer, and a record of it.
-pub(crate) async fn serve(gateway: Arc<Gateway>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn serve<B>(gateway: Arc<Gateway>, peer: Peer, request: Request<B>) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+{
     let mut record = Record::open();
     let origin = request.headers().get(header::ORIGIN).cloned();
     match answer(&gateway, &peer, request, &mut record).await {
@@ -44,13 +47,21 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, peer: Peer, request: Request<In
 }
 
 /// The steps of a request, in their order.
-async fn answer(
+async fn answer<B>(
     gateway: &Arc<Gateway>,
     peer: &Peer,
-    request: Request<Incoming>,
+    request: Request<B>,
     record: &mut Record,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<Body>, Refusal>
+where
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+{
     let (parts, body) = request.into_parts();
+    if let Some(front) = Front::of(&parts)? {
+        door::check(&parts.uri, &parts.headers, &gateway.settings.doors)?;
+        // Boxed: what it becomes comes this way again.
+        return Box::pin(front.answer(gateway, peer, (parts, body), record)).await;
+    }
     let (surface, verb) = door::enter(&parts, &gateway.settings.doors)?;
     let caller = authenticate::identify(peer, &parts.headers, (&gateway.seal, &gateway.anonymous))?;
     record.set_caller(caller.id());

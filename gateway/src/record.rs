@@ -29,6 +29,7 @@ pub(crate) struct Record {
     outcome: &'static str,
     late: Option<Late>,
     quiet: bool,
+    silent: bool,
 }
 
 /// The outcome of a reply that is still being streamed, set when its last message has passed.
@@ -95,6 +96,7 @@ impl Record {
             outcome: "ok",
             late: None,
             quiet: false,
+            silent: false,
         }
     }
 
@@ -150,6 +152,11 @@ impl Record {
         self.late.get_or_insert_default().clone()
     }
 
+    /// For a request that becomes another one, which has a record of its own.
+    pub(crate) fn keep_silent(&mut self) {
+        self.silent = true;
+    }
+
     /// Long streams are counted elsewhere; their length is no latency.
     pub(crate) fn keep_quiet(&mut self) {
         self.quiet = true;
@@ -158,6 +165,9 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if self.silent {
+            return;
+        }
         if let Some(outcome) = self.late.as_ref().and_then(|late| late.0.get()) {
             self.outcome = outcome;
         }

@@ -94,6 +94,8 @@ pub(crate) enum Refusal {
     UnknownResource(String),
     /// The session is not, or no longer, known.
     SessionUnknown,
+    /// The stream of the HTTP+SSE transport is not, or no longer, open here.
+    StreamUnknown,
     /// A server wanted to know something of the client, and did not get to know it.
     Unanswered(String),
     /// The service cannot answer now; `retry` says when to come back.
@@ -121,6 +123,7 @@ impl Refusal {
             Self::Unknown(_) => "unknown_name",
             Self::UnknownResource(_) => "unknown_resource",
             Self::SessionUnknown => "session_unknown",
+            Self::StreamUnknown => "stream_unknown",
             Self::Unanswered(_) => "unanswered",
             Self::Service { broken, .. } => broken.label(),
         }
@@ -129,7 +132,7 @@ impl Refusal {
     /// The HTTP status when the refusal is about the request itself and not about one JSON-RPC call.
     const fn status(&self, era: Era) -> StatusCode {
         match self {
-            Self::NotFound | Self::SessionUnknown => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::SessionUnknown | Self::StreamUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Host | Self::Origin => StatusCode::FORBIDDEN,
@@ -187,6 +190,9 @@ impl Refusal {
             Self::UnknownMethod(method) => format!("unknown method {method:?}").into(),
             Self::Unknown(what) => what.as_ref().into(),
             Self::UnknownResource(uri) => format!("unknown resource {uri:?}").into(),
+            Self::StreamUnknown => {
+                "this stream is not open; open GET /sse again and use the address that it names".into()
+            }
             Self::Unanswered(why) => why.into(),
             Self::SessionUnknown => "this session is not known; start again with initialize".into(),
             Self::Service { service, broken, retry } => format!(

@@ -18,3 +18,4 @@ mod life;
 mod mesh;
 mod sessions;
 mod streams;
+mod ways;

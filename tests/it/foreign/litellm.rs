@@ -14,7 +14,7 @@ fn litellm_lists_every_tool_and_calls_one() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.yaml");
     let servers = format!(
-        "model_list: []\ngeneral_settings:\n  master_key: sk-test\nmcp_servers:\n  mesh:\n    url: http://127.0.0.1:{0}/mcp\n    transport: http\n    allow_all_keys: true\n",
+        "model_list: []\ngeneral_settings:\n  master_key: sk-test\nmcp_servers:\n  mesh:\n    url: http://127.0.0.1:{0}/mcp\n    transport: http\n    allow_all_keys: true\n  old:\n    url: http://127.0.0.1:{0}/sse\n    transport: sse\n    allow_all_keys: true\n",
         weft.port
     );
     std::fs::write(&config, servers).unwrap();
