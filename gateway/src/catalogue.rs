@@ -16,6 +16,7 @@ use weft_mesh::ServiceId;
 
 pub(crate) mod fetch;
 pub(crate) mod follow;
+pub(crate) mod rank;
 pub(crate) mod shelf;
 pub(crate) mod view;
 
