@@ -29,8 +29,9 @@ impl Call {
         self.version.era()
     }
 
-    pub(crate) fn is_aggregate(&self) -> bool {
-        self.surface == Surface::Aggregate
+    /// True on a service's own endpoint.
+    pub(crate) fn is_verbatim(&self) -> bool {
+        matches!(self.surface, Surface::Service(_))
     }
 
     /// The request, when it is one.

@@ -1,27 +1,37 @@
 //! What the mesh offers: tools, prompts, resources and templates of every service, merged and ready to be answered.
 //!
 //! Lists are answered from memory, never by asking servers; a dead service keeps its last known entries and is named
-//! under `_meta`. Each service's entries live on its [`shelf::Shelf`]; any change builds a new immutable [`View`].
+//! under `_meta`. Each service's entries live on its [`shelf::Shelf`]; any change builds a new immutable [`View`] of the whole,
+//! and one of each virtual server.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 use weft_mesh::ServiceId;
 
+mod face;
 pub(crate) mod fetch;
 pub(crate) mod follow;
+pub(crate) mod lean;
+pub(crate) mod lens;
 pub(crate) mod rank;
 pub(crate) mod shelf;
 pub(crate) mod view;
 
+use face::Face;
+use lens::Lens;
 use shelf::Shelf;
 pub(crate) use view::{Kind, Tool, View};
+
+use crate::{
+    door::Surface,
+    settings::{Settings, virtuals},
+};
 
 /// Which lists have changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,35 +71,55 @@ impl Changed {
 pub(crate) struct Catalogue {
     name: String,
     instructions: Option<String>,
-    view: ArcSwap<View>,
+    whole: Face,
+    virtuals: HashMap<String, (Arc<Lens>, Face)>,
     shelves: Mutex<BTreeMap<ServiceId, Shelf>>,
-    pending: Mutex<Changed>,
     wake: Notify,
-    changes: broadcast::Sender<Changed>,
 }
 
 impl Catalogue {
-    pub(crate) fn new(name: &str, instructions: Option<String>) -> Self {
-        let view = View::build(name, instructions.as_deref(), &BTreeMap::new(), None);
-        Self {
-            name: name.to_owned(),
-            instructions,
-            view: ArcSwap::from_pointee(view),
-            shelves: Mutex::default(),
-            pending: Mutex::default(),
+    /// An empty catalogue, or everything that is wrong with the settings.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Vec<String>> {
+        let (name, shelves) = (settings.name.clone(), BTreeMap::new());
+        let view = View::build(&name, settings.instructions.as_deref(), &shelves, None);
+        let virtuals = virtuals::lenses(&settings.virtuals)?
+            .into_iter()
+            .map(|(id, lens)| {
+                let lens = Arc::new(lens);
+                let face = Face::new(lens.look(&name, &shelves, &view));
+                (id, (lens, face))
+            })
+            .collect();
+        Ok(Self {
+            name,
+            instructions: settings.instructions.clone(),
+            whole: Face::new(view),
+            virtuals,
+            shelves: Mutex::new(shelves),
             wake: Notify::new(),
-            changes: broadcast::Sender::new(64),
-        }
+        })
     }
 
-    /// The present view; it does not change while it is held.
+    /// The present view of the whole; it does not change while it is held.
     pub(crate) fn view(&self) -> Arc<View> {
-        self.view.load_full()
+        self.whole.view()
     }
 
-    /// Changes from now on, already gathered over the debounce time.
-    pub(crate) fn changes(&self) -> broadcast::Receiver<Changed> {
-        self.changes.subscribe()
+    /// The present view of an endpoint: of the whole, or of a virtual server; none when there is no such server.
+    pub(crate) fn view_of(&self, surface: &Surface) -> Option<Arc<View>> {
+        self.face(surface).map(Face::view)
+    }
+
+    /// Changes of what an endpoint shows from now on, already gathered over the debounce time.
+    pub(crate) fn changes(&self, surface: &Surface) -> broadcast::Receiver<Changed> {
+        self.face(surface).unwrap_or(&self.whole).changes()
+    }
+
+    fn face(&self, surface: &Surface) -> Option<&Face> {
+        match surface {
+            Surface::Virtual(name) => self.virtuals.get(&**name).map(|(_, face)| face),
+            Surface::Aggregate | Surface::Service(_) => Some(&self.whole),
+        }
     }
 
     /// Puts a service's fresh entries in the place of its old ones.
@@ -126,15 +156,15 @@ impl Catalogue {
     fn update(&self, change: impl FnOnce(&mut BTreeMap<ServiceId, Shelf>)) {
         let mut shelves = self.lock();
         change(&mut shelves);
-        let before = self.view.load_full();
-        let view = View::build(&self.name, self.instructions.as_deref(), &shelves, Some(&before));
+        let view = View::build(&self.name, self.instructions.as_deref(), &shelves, Some(&self.whole.view()));
         view.publish();
-        let changed = view.differs(&before);
-        self.view.store(Arc::new(view));
+        let mut changed = false;
+        for (lens, face) in self.virtuals.values() {
+            changed |= face.show(lens.look(&self.name, &shelves, &view));
+        }
+        changed |= self.whole.show(view);
         drop(shelves);
-        if changed.any() {
-            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            *pending = pending.or(changed);
+        if changed {
             self.wake.notify_one();
         }
     }
@@ -151,9 +181,9 @@ impl Catalogue {
                 () = self.wake.notified() => {}
             }
             tokio::time::sleep(debounce).await;
-            let changed = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-            // No receiver is the usual case before the first client, not a failure.
-            let _ = self.changes.send(changed);
+            for face in self.virtuals.values().map(|(_, face)| face).chain([&self.whole]) {
+                face.announce();
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ mod catalogue;
 mod door;
 mod envelope;
 mod forward;
+mod lean;
 mod listen;
 mod local;
 mod path;
@@ -126,7 +127,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartErr
         anonymous: "local".into(),
         admission: admit::Admission::new(&settings.limits),
         upstreams: Arc::new(upstream::Upstreams::new(parts.identity, &settings)),
-        catalogue: Arc::new(catalogue::Catalogue::new(&settings.name, settings.instructions.clone())),
+        catalogue: Arc::new(catalogue::Catalogue::new(&settings).map_err(StartError::Settings)?),
         sessions: session::Sessions::new(settings.limits.sessions, idle),
         drain: CancellationToken::new(),
         tasks,

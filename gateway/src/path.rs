@@ -14,13 +14,13 @@ use crate::{
     call::{Call, What},
     door::{self, Surface, Verb},
     envelope::{self, BatchEntry, Post},
-    forward,
+    forward, lean,
     listen::Peer,
     local,
     record::Record,
     refusal::Refusal,
     reply::{self, Body},
-    route::{self, Route},
+    route::{self, Local, Route},
     subscribe, told,
 };
 
@@ -73,6 +73,7 @@ async fn answer(
 
 /// The steps of one message.
 async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) -> Result<Response<Body>, Refusal> {
+    let call = lean::exchange(gateway, call)?;
     let What::Request(asked) = &call.what else { return Ok(told::tell(gateway, &call).await) };
     let verbatim = matches!(call.surface, Surface::Service(_));
     if verbatim && call.era() == Era::Session && asked.method == "initialize" {
@@ -82,6 +83,9 @@ async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) 
     let permit = authorize::permit(&call.caller, route)?;
     let ticket = gateway.admission.admit(&permit, asked.method == "subscriptions/listen")?;
     match permit.into_route() {
+        Route::Local(Local::Lean(ask)) => {
+            local::lean(gateway, &call, asked, ask, record).map(|it| it.map(|b| b.holding(ticket)))
+        }
         Route::Local(local) => {
             local::answer(gateway, &call, asked, local).await.map(|it| it.map(|b| b.holding(ticket)))
         }
@@ -91,7 +95,7 @@ async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) 
         Route::Subscribe(target, _) | Route::Service(target) => {
             forward::forward(gateway, call, *target, ticket, record).await
         }
-        Route::Listen => subscribe::listen(gateway, asked, ticket, record).await,
+        Route::Listen => subscribe::listen(gateway, &call, asked, ticket, record).await,
     }
 }
 

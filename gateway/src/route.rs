@@ -13,6 +13,7 @@ use crate::{
     call::{Asked, Call, Spot},
     catalogue::{Kind, Tool, View},
     door::Surface,
+    lean::Ask,
     refusal::{Broken, Refusal},
     upstream::Service,
     uri,
@@ -38,6 +39,8 @@ pub(crate) enum Local {
     Ping,
     List(Kind),
     SetLevel,
+    /// A tool of a lean endpoint's own.
+    Lean(Ask),
 }
 
 /// A service, and how the message must be changed on its way there.
@@ -58,7 +61,10 @@ pub(crate) struct Target {
 pub(crate) fn find(gateway: &Gateway, call: &Call, asked: &Asked) -> Result<Route, Refusal> {
     match &call.surface {
         Surface::Service(service) => verbatim(gateway, call, asked, service),
-        Surface::Aggregate => aggregate(gateway, call, asked),
+        surface => {
+            let view = gateway.catalogue.view_of(surface).ok_or(Refusal::NotFound)?;
+            merged(gateway, &view, call, asked)
+        }
     }
 }
 
@@ -86,14 +92,16 @@ fn verbatim(gateway: &Gateway, call: &Call, asked: &Asked, id: &ServiceId) -> Re
     })
 }
 
-fn aggregate(gateway: &Gateway, call: &Call, asked: &Asked) -> Result<Route, Refusal> {
-    let view = gateway.catalogue.view();
-    let to = |found: (Tool, &Spot)| named(gateway, call, found).map(|target| Route::Service(Box::new(target)));
+/// The aggregate, or the part of it that a virtual server shows.
+fn merged(gateway: &Gateway, view: &View, call: &Call, asked: &Asked) -> Result<Route, Refusal> {
+    let to = |found: (Tool, &Spot)| named(gateway, view, call, found).map(|target| Route::Service(Box::new(target)));
     let at = |spot: &Option<Spot>| {
         let spot = spot.as_ref().ok_or_else(|| missing("uri"))?;
-        located(gateway, &view, call, spot)
+        located(gateway, view, call, spot)
     };
+    let own_tool = || view.lean.as_ref().and_then(|_| Ask::of(&asked.name.as_ref()?.value));
     match (asked.method.as_str(), call.era()) {
+        ("tools/call", _) if let Some(ask) = own_tool() => Ok(Route::Local(Local::Lean(ask))),
         ("tools/call", _) => to(lookup(&view.tools, asked.name.as_ref(), "tool")?),
         ("prompts/get", _) => to(lookup(&view.prompts, asked.name.as_ref(), "prompt")?),
         ("resources/read", _) => at(&asked.uri).map(|target| Route::Service(Box::new(target))),
@@ -141,11 +149,10 @@ fn lookup<'s>(
 }
 
 /// A call of a named thing: the name is replaced by the service's own.
-fn named(gateway: &Gateway, call: &Call, (tool, spot): (Tool, &Spot)) -> Result<Target, Refusal> {
+fn named(gateway: &Gateway, view: &View, call: &Call, (tool, spot): (Tool, &Spot)) -> Result<Target, Refusal> {
     let service = gateway.upstreams.get(&tool.service).ok_or_else(|| absent(gateway, &tool.service))?;
-    let view = gateway.catalogue.view();
     Ok(Target {
-        wrap: !owns_everything(&view, &tool.service),
+        wrap: !owns_everything(view, &tool.service),
         edits: vec![(spot.span.clone(), quote(&tool.name).into())],
         name: (call.era() == Era::Stateless).then(|| headers::encode(&tool.name).into_owned()),
         repeatable: tool.hints.repeatable() || call.request().is_some_and(|asked| reads(&asked.method)),
@@ -163,7 +170,7 @@ fn located(gateway: &Gateway, view: &View, call: &Call, spot: &Spot) -> Result<T
         (None, Some((service, inner))) => (service.parse::<ServiceId>().map_err(|_| unknown())?, Some(inner)),
         (None, None) => return Err(unknown()),
     };
-    if !gateway.catalogue.knows(&id) {
+    if !gateway.catalogue.knows(&id) || !view.shows_uri(&id, &spot.value) {
         return Err(unknown());
     }
     let service = gateway.upstreams.get(&id).ok_or_else(|| absent(gateway, &id))?;

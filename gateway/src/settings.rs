@@ -11,8 +11,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod balance;
+pub(crate) mod globs;
+pub mod virtuals;
 
 pub use balance::{Balance, ServiceSettings, Services};
+pub use virtuals::{VirtualSettings, Virtuals};
 
 /// The configuration of one gateway.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +59,9 @@ pub struct Settings {
     pub services: Services,
     /// How the lists of tools, prompts and resources are kept.
     pub catalogue: CatalogueSettings,
+    /// Endpoints that show a part of the mesh, by name.
+    #[serde(rename = "virtual")]
+    pub virtuals: Virtuals,
 }
 
 /// Bounds on what callers may ask for.
@@ -146,6 +152,7 @@ impl Default for Settings {
             balance: Balance::default(),
             services: Services::new(),
             catalogue: CatalogueSettings::default(),
+            virtuals: Virtuals::new(),
         }
     }
 }
@@ -204,6 +211,7 @@ impl Settings {
         }
         self.balance.check(&mut wrong);
         balance::check(&self.services, &mut wrong);
+        wrong.extend(virtuals::lenses(&self.virtuals).err().into_iter().flatten());
         if self.listen == self.admin && self.listen.port() != 0 {
             wrong.push(format!("listen and admin are both {}; give them different ports", self.listen));
         }

@@ -51,6 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Opens the client's stream of changes.
 pub(crate) async fn listen(
     gateway: &Arc<Gateway>,
+    call: &Call,
     asked: &Asked,
     ticket: Ticket,
     record: &mut Record,
@@ -63,10 +64,10 @@ pub(crate) async fn listen(
         return Err(malformed(format!("at most {FOLLOWED} resources can be followed on one stream")));
     }
     // Subscribed before anything is looked at, so that nothing falls between.
-    let changes = gateway.catalogue.changes();
+    let changes = gateway.catalogue.changes(&call.surface);
     let (updates, updated) = mpsc::channel(64);
     let stop = CancellationToken::new();
-    let accepted = follow_resources(gateway, &wish.resource_subscriptions, &updates, &stop).await;
+    let accepted = follow_resources(gateway, call, &wish.resource_subscriptions, (&updates, &stop)).await;
     let listener = Listener {
         id: asked.id.clone(),
         first: Some(acknowledgement(&asked.id, &wish, &accepted)),
@@ -166,14 +167,14 @@ impl Listener {
 /// Starts one follower per service; gives the URIs that services accepted.
 async fn follow_resources(
     gateway: &Arc<Gateway>,
+    call: &Call,
     uris: &[String],
-    updates: &mpsc::Sender<String>,
-    stop: &CancellationToken,
+    (updates, stop): (&mpsc::Sender<String>, &CancellationToken),
 ) -> Vec<String> {
-    let view = gateway.catalogue.view();
+    let view = gateway.catalogue.view_of(&call.surface).unwrap_or_else(|| gateway.catalogue.view());
     let mut by_service: BTreeMap<ServiceId, Vec<(String, String)>> = BTreeMap::new();
     for uri in uris {
-        if let Some((service, own)) = owner(&view, uri) {
+        if let Some((service, own)) = owner(&view, uri).filter(|(service, _)| view.shows_uri(service, uri)) {
             by_service.entry(service).or_default().push((own, uri.clone()));
         }
     }
@@ -271,7 +272,7 @@ pub(crate) async fn in_session(
         return Ok(weft_wire::code::result_body(&asked.id, "{}"));
     }
     let own = match uri::unwrap(&exposed) {
-        Some((service, own)) if call.is_aggregate() && service == target.service.id.as_ref() => own.to_owned(),
+        Some((service, own)) if !call.is_verbatim() && service == target.service.id.as_ref() => own.to_owned(),
         _ => exposed.clone(),
     };
     let pairs = vec![(own, exposed.clone())];

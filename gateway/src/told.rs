@@ -67,8 +67,8 @@ async fn notify(gateway: &Arc<Gateway>, session: &Arc<Session>, call: &Call, met
             }
         }
         // The gateway begins its sessions at servers itself.
-        Surface::Aggregate if method == "notifications/initialized" => {}
-        Surface::Aggregate => {
+        Surface::Aggregate | Surface::Virtual(_) if method == "notifications/initialized" => {}
+        Surface::Aggregate | Surface::Virtual(_) => {
             for link in links.into_values() {
                 send(gateway, session, link, call.body.clone()).await;
             }

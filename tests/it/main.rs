@@ -16,3 +16,4 @@ mod life;
 mod mesh;
 mod sessions;
 mod streams;
+mod r#virtual;

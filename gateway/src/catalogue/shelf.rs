@@ -95,6 +95,11 @@ struct Annotations {
 }
 
 impl Shelf {
+    /// True when the service offers nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        [&self.tools, &self.prompts, &self.resources, &self.templates].iter().all(|list| list.is_empty())
+    }
+
     /// Adds a page's entries; returns how many there were.
     pub(crate) fn add(&mut self, page: &Page<'_>) -> usize {
         for raw in &page.tools {

@@ -16,6 +16,8 @@ use weft_wire::splice::quote;
 
 use super::{
     Changed,
+    lean::Lean,
+    lens::Lens,
     shelf::{Entry, Hints, Shelf},
 };
 use crate::uri;
@@ -82,10 +84,14 @@ pub(crate) struct View {
     /// Tools by service, for the status page and the verbatim path.
     pub(crate) services: BTreeMap<ServiceId, Vec<(Arc<str>, Hints)>>,
     own: HashMap<(ServiceId, Arc<str>), Hints>,
-    lists: [String; 4],
+    pub(super) lists: [String; 4],
     tail: String,
-    info: String,
-    instructions: Option<String>,
+    pub(super) info: String,
+    pub(super) instructions: Option<String>,
+    /// Which part of the catalogue this is; none for the whole.
+    pub(super) lens: Option<Arc<Lens>>,
+    /// What is searched on a lean endpoint.
+    pub(crate) lean: Option<Lean>,
 }
 
 impl View {
@@ -137,7 +143,14 @@ impl View {
             services,
             own,
             lists,
+            lens: None,
+            lean: None,
         }
+    }
+
+    /// True when a resource of `service` can be reached here, by its exposed URI.
+    pub(crate) fn shows_uri(&self, service: &ServiceId, uri: &str) -> bool {
+        self.lens.as_ref().is_none_or(|lens| lens.shows_uri(service, uri))
     }
 
     /// The hints of a tool by its own name, and that name as a shared string.
