@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 use weft_mesh::ServiceId;
@@ -20,11 +21,13 @@ pub(crate) mod follow;
 pub(crate) mod lean;
 pub(crate) mod lens;
 pub(crate) mod rank;
+pub(crate) mod shape;
 pub(crate) mod shelf;
 pub(crate) mod view;
 
 use face::Face;
 use lens::Lens;
+use shape::Shaper;
 use shelf::Shelf;
 pub(crate) use view::{Kind, Tool, View};
 
@@ -73,6 +76,9 @@ pub(crate) struct Catalogue {
     instructions: Option<String>,
     whole: Face,
     virtuals: HashMap<String, (Arc<Lens>, Face)>,
+    shapers: HashMap<ServiceId, Shaper>,
+    /// What the endpoints of shaped services show.
+    shaped: ArcSwap<HashMap<ServiceId, Arc<View>>>,
     shelves: Mutex<BTreeMap<ServiceId, Shelf>>,
     wake: Notify,
 }
@@ -95,6 +101,8 @@ impl Catalogue {
             instructions: settings.instructions.clone(),
             whole: Face::new(view),
             virtuals,
+            shapers: settings.shapes().filter_map(|(id, shape)| Some((id, Shaper::new(shape)?))).collect(),
+            shaped: ArcSwap::default(),
             shelves: Mutex::new(shelves),
             wake: Notify::new(),
         })
@@ -105,9 +113,18 @@ impl Catalogue {
         self.whole.view()
     }
 
-    /// The present view of an endpoint: of the whole, or of a virtual server; none when there is no such server.
+    /// The present view of an endpoint: of a virtual server, of a shaped service, otherwise of the whole; none when there is
+    /// no such server, or it is not known yet what the service offers.
     pub(crate) fn view_of(&self, surface: &Surface) -> Option<Arc<View>> {
-        self.face(surface).map(Face::view)
+        match surface {
+            Surface::Service(id) if self.is_shaped(id) => self.shaped.load().get(id).cloned(),
+            _ => self.face(surface).map(Face::view),
+        }
+    }
+
+    /// True when a service's tools are not shown as the service shows them.
+    pub(crate) fn is_shaped(&self, service: &ServiceId) -> bool {
+        !self.shapers.is_empty() && self.shapers.contains_key(service)
     }
 
     /// Changes of what an endpoint shows from now on, already gathered over the debounce time.
@@ -122,10 +139,18 @@ impl Catalogue {
         }
     }
 
-    /// Puts a service's fresh entries in the place of its old ones.
+    /// Puts a service's fresh entries, shaped, in the place of its old ones.
     pub(crate) fn put(&self, service: &ServiceId, shelf: Shelf) {
+        let shelf = match self.shapers.get(service) {
+            Some(shaper) => shaper.shape(shelf),
+            None => shelf,
+        };
         self.update(|shelves| {
-            shelves.insert(service.clone(), shelf);
+            let unknown = shelf.unknown.clone();
+            let before = shelves.insert(service.clone(), shelf).map(|before| before.unknown).unwrap_or_default();
+            if !unknown.is_empty() && unknown != before {
+                tracing::warn!(%service, ?unknown, "the settings name tools that the service does not have");
+            }
         });
     }
 
@@ -163,6 +188,12 @@ impl Catalogue {
             changed |= face.show(lens.look(&self.name, &shelves, &view));
         }
         changed |= self.whole.show(view);
+        if !self.shapers.is_empty() {
+            let shaped = shelves.iter().filter(|(service, _)| self.is_shaped(service));
+            let own =
+                |(service, shelf): (&ServiceId, &Shelf)| (service.clone(), shape::own_view(service, shelf).into());
+            self.shaped.store(Arc::new(shaped.map(own).collect()));
+        }
         drop(shelves);
         if changed {
             self.wake.notify_one();

@@ -70,6 +70,11 @@ pub(crate) fn find(gateway: &Gateway, call: &Call, asked: &Asked) -> Result<Rout
 
 fn verbatim(gateway: &Gateway, call: &Call, asked: &Asked, id: &ServiceId) -> Result<Route, Refusal> {
     let service = gateway.upstreams.get(id).ok_or_else(|| absent(gateway, id))?;
+    if gateway.catalogue.is_shaped(id)
+        && let Some(route) = shaped(gateway, call, asked, id)
+    {
+        return route;
+    }
     let known = asked
         .name
         .as_ref()
@@ -90,6 +95,21 @@ fn verbatim(gateway: &Gateway, call: &Call, asked: &Asked, id: &ServiceId) -> Re
         "resources/unsubscribe" if subscribes => Route::Subscribe(Box::new(target), false),
         _ => Route::Service(Box::new(target)),
     })
+}
+
+/// Tools of a service that are not shown as the service shows them: the list is ours, and calls go by it.
+fn shaped(gateway: &Gateway, call: &Call, asked: &Asked, id: &ServiceId) -> Option<Result<Route, Refusal>> {
+    let call_of = |view: &View| {
+        let target = named(gateway, view, call, lookup(&view.tools, asked.name.as_ref(), "tool")?)?;
+        Ok(Route::Service(Box::new(Target { wrap: false, ..target })))
+    };
+    let of = |view: Option<Arc<View>>| match view {
+        // Without the service's list nobody knows what is hidden.
+        None => Err(outage(id)),
+        Some(view) if asked.method == "tools/call" => call_of(&view),
+        Some(_) => own(&asked.method, call.era(), asked).map(Route::Local),
+    };
+    matches!(asked.method.as_str(), "tools/list" | "tools/call").then(|| of(gateway.catalogue.view_of(&call.surface)))
 }
 
 /// The aggregate, or the part of it that a virtual server shows.
@@ -214,15 +234,12 @@ fn reads(method: &str) -> bool {
 
 /// A service that is not registered now: an outage when it is one we know, otherwise nothing at all.
 fn absent(gateway: &Gateway, id: &ServiceId) -> Refusal {
-    if gateway.catalogue.knows(id) {
-        Refusal::Service {
-            service: id.to_string(),
-            broken: Broken::NoInstance,
-            retry: std::time::Duration::from_secs(5),
-        }
-    } else {
-        Refusal::NotFound
-    }
+    if gateway.catalogue.knows(id) { outage(id) } else { Refusal::NotFound }
+}
+
+fn outage(id: &ServiceId) -> Refusal {
+    let retry = std::time::Duration::from_secs(5);
+    Refusal::Service { service: id.to_string(), broken: Broken::NoInstance, retry }
 }
 
 fn missing(member: &str) -> Refusal {

@@ -9,12 +9,15 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use weft_mesh::ServiceId;
 
 pub mod balance;
 pub(crate) mod globs;
+pub mod shape;
 pub mod virtuals;
 
 pub use balance::{Balance, ServiceSettings, Services};
+pub use shape::Shape;
 pub use virtuals::{VirtualSettings, Virtuals};
 
 /// The configuration of one gateway.
@@ -187,6 +190,11 @@ impl Default for CatalogueSettings {
 }
 
 impl Settings {
+    /// How the tools of services are shown, where settings say so.
+    pub(crate) fn shapes(&self) -> impl Iterator<Item = (ServiceId, &Shape)> {
+        self.services.iter().filter_map(|(name, service)| Some((name.parse().ok()?, &service.tools)))
+    }
+
     /// Everything that is wrong with these settings, each with its key; empty when they can be used.
     pub fn check(&self) -> Vec<String> {
         let mut wrong = Vec::new();

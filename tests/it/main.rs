@@ -15,5 +15,6 @@ mod http;
 mod life;
 mod mesh;
 mod sessions;
+mod shape;
 mod streams;
 mod r#virtual;

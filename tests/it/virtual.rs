@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A gateway with these settings; the file lives as long as it.
-fn up(settings: &str, arguments: &[&str]) -> (Weft, tempfile::NamedTempFile) {
+pub(crate) fn up(settings: &str, arguments: &[&str]) -> (Weft, tempfile::NamedTempFile) {
     let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
     file.write_all(settings.as_bytes()).unwrap();
     let path = file.path().to_str().unwrap().to_owned();

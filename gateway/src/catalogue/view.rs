@@ -34,6 +34,13 @@ pub(crate) struct Tool {
     pub(crate) hints: Hints,
 }
 
+impl Tool {
+    pub(super) fn of(service: &ServiceId, entry: &Entry) -> Self {
+        let name = entry.own.clone().unwrap_or_else(|| entry.key.as_str().into());
+        Self { service: service.clone(), name, hints: entry.hints }
+    }
+}
+
 /// The four lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -276,8 +283,7 @@ fn named(
             format!("its full name {full:?} is not distinct from {other:?}")
         } else {
             taken.insert(flat, full.clone());
-            let tool = Tool { service: service.clone(), name: entry.key.as_str().into(), hints: entry.hints };
-            shown.insert(full, (tool, entry));
+            shown.insert(full, (Tool::of(service, entry), entry));
             continue;
         };
         refused.push(RefusedName { service: service.clone(), name: entry.key.clone(), why });
@@ -310,7 +316,7 @@ fn located(
     list
 }
 
-fn push(list: &mut String, entry: &Entry, full: &str) {
+pub(super) fn push(list: &mut String, entry: &Entry, full: &str) {
     let comma = if list.is_empty() { "" } else { "," };
     let _ = write!(list, "{comma}{}{}{}", entry.head, quote(full), entry.tail);
 }

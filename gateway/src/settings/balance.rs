@@ -90,6 +90,8 @@ pub struct ServiceSettings {
     pub concurrency: Option<usize>,
     /// Let the limit follow what latency says, with `concurrency` as its upper bound.
     pub adaptive: bool,
+    /// Which of its tools are shown, and how.
+    pub tools: super::Shape,
 }
 
 /// Settings by the service's name.
@@ -139,5 +141,6 @@ pub(super) fn check(services: &Services, wrong: &mut Vec<String>) {
         if settings.adaptive && settings.concurrency.is_none() {
             say(".adaptive needs concurrency as its upper bound".into());
         }
+        settings.tools.check(&format!("services.{name}.tools"), wrong);
     }
 }
