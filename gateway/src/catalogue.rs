@@ -1,10 +1,11 @@
 //! What the mesh offers: tools, prompts, resources and templates of every service, merged and ready to be answered.
 //!
 //! Lists are answered from memory, never by asking servers; a dead service keeps its last known entries and is named
-//! under `_meta`. Each service's entries live on its [`shelf::Shelf`]; any change builds a new immutable [`View`].
+//! under `_meta`. Each service's entries live on its [`shelf::Shelf`]; any change builds a new immutable [`View`] of the whole,
+//! and one of each virtual server.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,13 +15,26 @@ use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 use weft_mesh::ServiceId;
 
+mod face;
 pub(crate) mod fetch;
 pub(crate) mod follow;
+pub(crate) mod lean;
+pub(crate) mod lens;
+pub(crate) mod rank;
+pub(crate) mod shape;
 pub(crate) mod shelf;
 pub(crate) mod view;
 
+use face::Face;
+use lens::Lens;
+use shape::Shaper;
 use shelf::Shelf;
 pub(crate) use view::{Kind, Tool, View};
+
+use crate::{
+    door::Surface,
+    settings::{Settings, virtuals},
+};
 
 /// Which lists have changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,41 +85,83 @@ impl Changed {
 pub(crate) struct Catalogue {
     name: String,
     instructions: Option<String>,
-    view: ArcSwap<View>,
+    whole: Face,
+    virtuals: HashMap<String, (Arc<Lens>, Face)>,
+    shapers: HashMap<ServiceId, Shaper>,
+    /// What the endpoints of shaped services show.
+    shaped: ArcSwap<HashMap<ServiceId, Arc<View>>>,
     shelves: Mutex<BTreeMap<ServiceId, Shelf>>,
-    pending: Mutex<Changed>,
     wake: Notify,
-    changes: broadcast::Sender<Changed>,
 }
 
 impl Catalogue {
-    pub(crate) fn new(name: &str, instructions: Option<String>) -> Self {
-        let view = View::build(name, instructions.as_deref(), &BTreeMap::new(), None);
-        Self {
-            name: name.to_owned(),
-            instructions,
-            view: ArcSwap::from_pointee(view),
-            shelves: Mutex::default(),
-            pending: Mutex::default(),
+    /// An empty catalogue, or everything that is wrong with the settings.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Vec<String>> {
+        let (name, shelves) = (settings.name.clone(), BTreeMap::new());
+        let view = View::build(&name, settings.instructions.as_deref(), &shelves, None);
+        let virtuals = virtuals::lenses(&settings.virtuals)?
+            .into_iter()
+            .map(|(id, lens)| {
+                let lens = Arc::new(lens);
+                let face = Face::new(lens.look(&name, &shelves, &view));
+                (id, (lens, face))
+            })
+            .collect();
+        Ok(Self {
+            name,
+            instructions: settings.instructions.clone(),
+            whole: Face::new(view),
+            virtuals,
+            shapers: settings.shapes().filter_map(|(id, shape)| Some((id, Shaper::new(shape)?))).collect(),
+            shaped: ArcSwap::default(),
+            shelves: Mutex::new(shelves),
             wake: Notify::new(),
-            changes: broadcast::Sender::new(64),
+        })
+    }
+
+    /// The present view of the whole; it does not change while it is held.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.whole.view()
+    }
+
+    /// The present view of an endpoint: of a virtual server, of a shaped service, otherwise of the whole; none when there is
+    /// no such server, or it is not known yet what the service offers.
+    pub(crate) fn view_of(&self, surface: &Surface) -> Option<Arc<View>> {
+        match surface {
+            Surface::Service(id) if self.is_shaped(id) => self.shaped.load().get(id).cloned(),
+            _ => self.face(surface).map(Face::view),
         }
     }
 
-    /// The present view; it does not change while it is held.
-    pub(crate) fn view(&self) -> Arc<View> {
-        self.view.load_full()
+    /// True when a service's tools are not shown as the service shows them.
+    pub(crate) fn is_shaped(&self, service: &ServiceId) -> bool {
+        !self.shapers.is_empty() && self.shapers.contains_key(service)
     }
 
-    /// Changes from now on, already gathered over the debounce time.
-    pub(crate) fn changes(&self) -> broadcast::Receiver<Changed> {
-        self.changes.subscribe()
+    /// Changes of what an endpoint shows from now on, already gathered over the debounce time.
+    pub(crate) fn changes(&self, surface: &Surface) -> broadcast::Receiver<Changed> {
+        self.face(surface).unwrap_or(&self.whole).changes()
     }
 
-    /// Puts a service's fresh entries in the place of its old ones.
+    fn face(&self, surface: &Surface) -> Option<&Face> {
+        match surface {
+            Surface::Virtual(name) => self.virtuals.get(&**name).map(|(_, face)| face),
+            Surface::Aggregate | Surface::Service(_) => Some(&self.whole),
+        }
+    }
+
+    /// Puts a service's fresh entries, shaped, in the place of its old ones.
     pub(crate) fn put(&self, service: &ServiceId, shelf: Shelf) {
+        let shelf = match self.shapers.get(service) {
+            Some(shaper) => shaper.shape(shelf),
+            None => shelf,
+        };
         self.update(|shelves| {
-            shelves.insert(service.clone(), shelf);
+            let unknown = shelf.unknown.clone();
+            let before = shelves.insert(service.clone(), shelf).map(|before| before.unknown).unwrap_or_default();
+            if !unknown.is_empty() && unknown != before {
+                tracing::warn!(%service, ?unknown, "the settings name tools that the service does not have");
+            }
         });
     }
 
@@ -136,15 +192,21 @@ impl Catalogue {
     fn update(&self, change: impl FnOnce(&mut BTreeMap<ServiceId, Shelf>)) {
         let mut shelves = self.lock();
         change(&mut shelves);
-        let before = self.view.load_full();
-        let view = View::build(&self.name, self.instructions.as_deref(), &shelves, Some(&before));
+        let view = View::build(&self.name, self.instructions.as_deref(), &shelves, Some(&self.whole.view()));
         view.publish();
-        let changed = view.differs(&before);
-        self.view.store(Arc::new(view));
+        let mut changed = false;
+        for (lens, face) in self.virtuals.values() {
+            changed |= face.show(lens.look(&self.name, &shelves, &view));
+        }
+        changed |= self.whole.show(view);
+        if !self.shapers.is_empty() {
+            let shaped = shelves.iter().filter(|(service, _)| self.is_shaped(service));
+            let own =
+                |(service, shelf): (&ServiceId, &Shelf)| (service.clone(), shape::own_view(service, shelf).into());
+            self.shaped.store(Arc::new(shaped.map(own).collect()));
+        }
         drop(shelves);
-        if changed.any() {
-            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            *pending = pending.or(changed);
+        if changed {
             self.wake.notify_one();
         }
     }
@@ -161,9 +223,9 @@ impl Catalogue {
                 () = self.wake.notified() => {}
             }
             tokio::time::sleep(debounce).await;
-            let changed = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-            // No receiver is the usual case before the first client, not a failure.
-            let _ = self.changes.send(changed);
+            for face in self.virtuals.values().map(|(_, face)| face).chain([&self.whole]) {
+                face.announce();
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Host and Origin are checked against DNS rebinding: a web page must not reach a gateway on the reader's own machine
 //! through a name it controls (MCP 2026-07-28, Streamable HTTP, security warning).
 
-use std::{net::IpAddr, str::FromStr as _};
+use std::{net::IpAddr, str::FromStr as _, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts};
 use weft_mesh::ServiceId;
@@ -17,6 +17,8 @@ pub(crate) enum Surface {
     Aggregate,
     /// `/mcp/<service>`: one service, its own names.
     Service(ServiceId),
+    /// `/mcp/v/<name>`: a part of the mesh, names prefixed. Whether there is such a server is not known at the door.
+    Virtual(Arc<str>),
 }
 
 /// What the HTTP method asks for.
@@ -57,6 +59,7 @@ pub(crate) fn path(surface: &Surface) -> String {
     match surface {
         Surface::Aggregate => "/mcp".to_owned(),
         Surface::Service(service) => format!("/mcp/{service}"),
+        Surface::Virtual(name) => format!("/mcp/v/{name}"),
     }
 }
 
@@ -72,7 +75,12 @@ fn surface(path: &str) -> Result<Surface, Refusal> {
         "" => Ok(Surface::Aggregate),
         service => {
             let name = service.strip_prefix('/').ok_or(Refusal::NotFound)?;
-            ServiceId::from_str(name).map(Surface::Service).map_err(|_| Refusal::NotFound)
+            // A service may be called `v`: its own endpoint has nothing behind its name.
+            let named = |name| ServiceId::from_str(name).map_err(|_| Refusal::NotFound);
+            match name.strip_prefix("v/") {
+                Some(name) => named(name).map(|name| Surface::Virtual(name.as_ref().into())),
+                None => named(name).map(Surface::Service),
+            }
         }
     }
 }
@@ -145,11 +153,17 @@ mod tests {
     }
 
     #[test]
-    fn paths_name_the_aggregate_or_one_service() {
+    fn paths_name_the_aggregate_or_one_service_or_a_virtual_server() {
         let enter = |path: &str| enter(&parts("POST", path, &[("host", "localhost:8080")]), &doors());
         assert_eq!(enter("/mcp").unwrap().0, Surface::Aggregate);
         assert_eq!(enter("/mcp/").unwrap().0, Surface::Aggregate);
         assert_eq!(enter("/mcp/echo").unwrap().0, Surface::Service("echo".parse().unwrap()));
+        assert_eq!(enter("/mcp/v").unwrap().0, Surface::Service("v".parse().unwrap()));
+        assert_eq!(enter("/mcp/v/desk").unwrap().0, Surface::Virtual("desk".into()));
+        assert_eq!(enter("/mcp/v/desk/").unwrap().0, Surface::Virtual("desk".into()));
+        for path in ["/mcp/v/UP", "/mcp/v/a/b", "/mcp/v//", "/mcp/v1/tools"] {
+            assert!(matches!(enter(path), Err(Refusal::NotFound)), "{path}");
+        }
         for path in ["/", "/mcpx", "/mcp/UP", "/mcp/a/b", "/mcp/..", "/.well-known/oauth-protected-resource"] {
             assert!(matches!(enter(path), Err(Refusal::NotFound)), "{path}");
         }

@@ -129,7 +129,9 @@ async fn over_link(
 /// How a service's messages are changed for this client.
 fn rewrite_of(call: &Call, target: &Target) -> Rewrite {
     match call.surface {
-        Surface::Aggregate => Rewrite { service: Some(target.service.id.to_string()), wrap: target.wrap },
+        Surface::Aggregate | Surface::Virtual(_) => {
+            Rewrite { service: Some(target.service.id.to_string()), wrap: target.wrap }
+        }
         Surface::Service(_) => Rewrite::default(),
     }
 }

@@ -28,6 +28,7 @@ mod envelope;
 mod forward;
 mod front;
 mod handover;
+mod lean;
 mod listen;
 mod local;
 mod path;
@@ -138,7 +139,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartErr
         anonymous: "local".into(),
         admission: admit::Admission::new(&settings.limits),
         upstreams: Arc::new(upstreams),
-        catalogue: Arc::new(catalogue::Catalogue::new(&settings.name, settings.instructions.clone())),
+        catalogue: Arc::new(catalogue::Catalogue::new(&settings).map_err(StartError::Settings)?),
         sessions: session::Sessions::new(settings.limits.sessions, idle),
         pipes: front::pipe::Pipes::default(),
         held: forward::held::Held::default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
-use weft_wire::{code, members::Members, splice::quote, version::Era};
+use weft_wire::{code, members::Members, reply::Verdict, splice::quote, version::Era};
 
 use crate::{
     Gateway,
@@ -12,6 +12,7 @@ use crate::{
     catalogue::Kind,
     door::Surface,
     forward::SESSION_HEADER,
+    lean::{self, Ask},
     record::Record,
     refusal::Refusal,
     reply::{self, Body},
@@ -30,14 +31,14 @@ pub(crate) fn answer(
     asked: &Asked,
     local: Local,
 ) -> Result<Response<Body>, Refusal> {
-    let view = gateway.catalogue.view();
+    let view = gateway.catalogue.view_of(&call.surface).ok_or(Refusal::NotFound)?;
     let result = match local {
         Local::Discover => match &call.surface {
             Surface::Service(id) => discover_of(view.about(id).unwrap_or(&About::default())),
-            Surface::Aggregate => view.discover(),
+            Surface::Aggregate | Surface::Virtual(_) => view.discover(),
         },
         Local::List(kind) => list(&view, kind, call.era()),
-        Local::Ping => "{}".to_owned(),
+        Local::Ping | Local::Lean(_) => "{}".to_owned(),
         Local::Initialize => {
             let result = view.initialize(call.version.as_str());
             let mut response = reply::json(code::result_body(&asked.id, &result));
@@ -49,6 +50,23 @@ pub(crate) fn answer(
             "{}".to_owned()
         }
     };
+    Ok(reply::json(code::result_body(&asked.id, &result)))
+}
+
+/// Answers a tool that a lean endpoint has of its own.
+pub(crate) fn lean(
+    gateway: &Gateway,
+    call: &Call,
+    asked: &Asked,
+    ask: Ask,
+    record: &mut Record,
+) -> Result<Response<Body>, Refusal> {
+    let view = gateway.catalogue.view_of(&call.surface).ok_or(Refusal::NotFound)?;
+    record.set_route("gateway".into(), Some(ask.name().into()));
+    let (result, failed) = lean::answer(&view, call, ask);
+    if failed {
+        record.answered(&Verdict { is_error: true, ..Verdict::default() });
+    }
     Ok(reply::json(code::result_body(&asked.id, &result)))
 }
 

@@ -15,12 +15,13 @@ use crate::{
     envelope::{self, BatchEntry, Post},
     forward,
     front::Front,
+    lean,
     listen::Peer,
     local,
     record::Record,
     refusal::Refusal,
     reply::{self, Body},
-    route::{self, Route},
+    route::{self, Local, Route},
     subscribe, told,
 };
 
@@ -84,6 +85,7 @@ where
 
 /// The steps of one message.
 async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) -> Result<Response<Body>, Refusal> {
+    let call = lean::exchange(gateway, call)?;
     let What::Request(asked) = &call.what else { return Ok(told::tell(gateway, &call).await) };
     if let Surface::Service(id) = &call.surface {
         if let Some(service) = gateway.upstreams.get(id) {
@@ -97,6 +99,9 @@ async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) 
     let permit = authorize::permit(&call.caller, route)?;
     let ticket = gateway.admission.admit(&permit, asked.method == "subscriptions/listen")?;
     match permit.into_route() {
+        Route::Local(Local::Lean(ask)) => {
+            local::lean(gateway, &call, asked, ask, record).map(|it| it.map(|b| b.holding(ticket)))
+        }
         Route::Local(local) => local::answer(gateway, &call, asked, local).map(|it| it.map(|b| b.holding(ticket))),
         Route::Subscribe(target, begin) if target.service.era_for(Era::Session) == Some(Era::Stateless) => {
             subscribe::of_session::in_session(gateway, &call, asked, &target, begin).await.map(reply::json)

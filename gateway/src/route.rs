@@ -17,6 +17,7 @@ use crate::{
     call::{Asked, Call, Spot},
     catalogue::{Kind, Tool, View},
     door::Surface,
+    lean::Ask,
     refusal::{Broken, Refusal},
     upstream::Service,
     uri,
@@ -42,6 +43,8 @@ pub(crate) enum Local {
     Ping,
     List(Kind),
     SetLevel,
+    /// A tool of a lean endpoint's own.
+    Lean(Ask),
 }
 
 /// A service, and how the message must be changed on its way there.
@@ -64,12 +67,20 @@ pub(crate) struct Target {
 pub(crate) fn find(gateway: &Gateway, call: &Call, asked: &Asked) -> Result<Route, Refusal> {
     match &call.surface {
         Surface::Service(service) => verbatim(gateway, call, asked, service),
-        Surface::Aggregate => aggregate(gateway, call, asked),
+        surface => {
+            let view = gateway.catalogue.view_of(surface).ok_or(Refusal::NotFound)?;
+            merged(gateway, &view, call, asked)
+        }
     }
 }
 
 fn verbatim(gateway: &Gateway, call: &Call, asked: &Asked, id: &ServiceId) -> Result<Route, Refusal> {
     let service = gateway.upstreams.get(id).ok_or_else(|| absent(gateway, id))?;
+    if gateway.catalogue.is_shaped(id)
+        && let Some(route) = shaped(gateway, call, asked, id)
+    {
+        return route;
+    }
     if let Some(route) = across(call, asked, &service) {
         return route;
     }
@@ -116,14 +127,31 @@ fn across(call: &Call, asked: &Asked, service: &Service) -> Option<Result<Route,
     }
 }
 
-fn aggregate(gateway: &Gateway, call: &Call, asked: &Asked) -> Result<Route, Refusal> {
-    let view = gateway.catalogue.view();
-    let to = |found: (Tool, &Spot)| named(gateway, call, found).map(|target| Route::Service(Box::new(target)));
+/// Tools of a service that are not shown as the service shows them: the list is ours, and calls go by it.
+fn shaped(gateway: &Gateway, call: &Call, asked: &Asked, id: &ServiceId) -> Option<Result<Route, Refusal>> {
+    let call_of = |view: &View| {
+        let target = named(gateway, view, call, lookup(&view.tools, asked.name.as_ref(), "tool")?)?;
+        Ok(Route::Service(Box::new(Target { wrap: false, ..target })))
+    };
+    let of = |view: Option<Arc<View>>| match view {
+        // Without the service's list nobody knows what is hidden.
+        None => Err(outage(id)),
+        Some(view) if asked.method == "tools/call" => call_of(&view),
+        Some(_) => own(&asked.method, call.era(), asked).map(Route::Local),
+    };
+    matches!(asked.method.as_str(), "tools/list" | "tools/call").then(|| of(gateway.catalogue.view_of(&call.surface)))
+}
+
+/// The aggregate, or the part of it that a virtual server shows.
+fn merged(gateway: &Gateway, view: &View, call: &Call, asked: &Asked) -> Result<Route, Refusal> {
+    let to = |found: (Tool, &Spot)| named(gateway, view, call, found).map(|target| Route::Service(Box::new(target)));
     let at = |spot: &Option<Spot>| {
         let spot = spot.as_ref().ok_or_else(|| missing("uri"))?;
-        located(gateway, &view, call, spot)
+        located(gateway, view, call, spot)
     };
+    let own_tool = || view.lean.as_ref().and_then(|_| Ask::of(&asked.name.as_ref()?.value));
     match (asked.method.as_str(), call.era()) {
+        ("tools/call", _) if let Some(ask) = own_tool() => Ok(Route::Local(Local::Lean(ask))),
         ("tools/call", _) => to(lookup(&view.tools, asked.name.as_ref(), "tool")?),
         ("prompts/get", _) => to(lookup(&view.prompts, asked.name.as_ref(), "prompt")?),
         ("resources/read", _) => at(&asked.uri).map(|target| Route::Service(Box::new(target))),
@@ -171,11 +199,10 @@ fn lookup<'s>(
 }
 
 /// A call of a named thing: the name is replaced by the service's own.
-fn named(gateway: &Gateway, call: &Call, (tool, spot): (Tool, &Spot)) -> Result<Target, Refusal> {
+fn named(gateway: &Gateway, view: &View, call: &Call, (tool, spot): (Tool, &Spot)) -> Result<Target, Refusal> {
     let service = gateway.upstreams.get(&tool.service).ok_or_else(|| absent(gateway, &tool.service))?;
-    let view = gateway.catalogue.view();
     Ok(Target {
-        wrap: !owns_everything(&view, &tool.service),
+        wrap: !owns_everything(view, &tool.service),
         edits: vec![(spot.span.clone(), quote(&tool.name).into())],
         name: Some(headers::encode(&tool.name).into_owned()),
         mirrored: tool.mirrored,
@@ -194,7 +221,7 @@ fn located(gateway: &Gateway, view: &View, call: &Call, spot: &Spot) -> Result<T
         (None, Some((service, inner))) => (service.parse::<ServiceId>().map_err(|_| unknown())?, Some(inner)),
         (None, None) => return Err(unknown()),
     };
-    if !gateway.catalogue.knows(&id) {
+    if !gateway.catalogue.knows(&id) || !view.shows_uri(&id, &spot.value) {
         return Err(unknown());
     }
     let service = gateway.upstreams.get(&id).ok_or_else(|| absent(gateway, &id))?;
@@ -236,15 +263,12 @@ fn reads(method: &str) -> bool {
 
 /// A service that is not registered now: an outage when it is one we know, otherwise nothing at all.
 fn absent(gateway: &Gateway, id: &ServiceId) -> Refusal {
-    if gateway.catalogue.knows(id) {
-        Refusal::Service {
-            service: id.to_string(),
-            broken: Broken::NoInstance,
-            retry: std::time::Duration::from_secs(5),
-        }
-    } else {
-        Refusal::NotFound
-    }
+    if gateway.catalogue.knows(id) { outage(id) } else { Refusal::NotFound }
+}
+
+fn outage(id: &ServiceId) -> Refusal {
+    let retry = std::time::Duration::from_secs(5);
+    Refusal::Service { service: id.to_string(), broken: Broken::NoInstance, retry }
 }
 
 fn missing(member: &str) -> Refusal {

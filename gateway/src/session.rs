@@ -56,7 +56,7 @@ pub(crate) struct Claims {
     /// Raw JSON of the client's name and version.
     #[serde(rename = "i")]
     pub(crate) client_info: String,
-    /// The service of a verbatim session; empty for the aggregate.
+    /// The service of a verbatim session, or `v/` and the name of a virtual server; empty for the aggregate.
     #[serde(rename = "s")]
     surface: String,
     /// The caller whom the token belongs to.
@@ -133,9 +133,14 @@ impl Session {
         self.pooled
     }
 
-    /// True for a session of the aggregate endpoint.
-    pub(crate) fn is_aggregate(&self) -> bool {
-        self.claims.surface.is_empty()
+    /// True for a session of a service's own endpoint.
+    pub(crate) fn is_verbatim(&self) -> bool {
+        !self.claims.surface.is_empty() && !self.is_virtual()
+    }
+
+    /// True for a session of a virtual server.
+    pub(crate) fn is_virtual(&self) -> bool {
+        self.claims.surface.starts_with(VIRTUAL)
     }
 
     /// True once, after the session was made again from its token.
@@ -433,10 +438,14 @@ impl Sessions {
     }
 }
 
+/// What the surface of a virtual server begins with; no service's name has a slash.
+const VIRTUAL: &str = "v/";
+
 fn surface_text(surface: &Surface) -> String {
     match surface {
         Surface::Aggregate => String::new(),
         Surface::Service(service) => service.to_string(),
+        Surface::Virtual(name) => format!("{VIRTUAL}{name}"),
     }
 }
 

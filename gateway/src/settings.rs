@@ -9,14 +9,20 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use weft_mesh::ServiceId;
 
 pub mod balance;
+pub(crate) mod globs;
 pub mod reference;
 pub mod service;
+pub mod shape;
+pub mod virtuals;
 
 pub use balance::Balance;
 pub use reference::Reference;
 pub use service::ServiceSettings;
+pub use shape::Shape;
+pub use virtuals::{VirtualSettings, Virtuals};
 
 /// The configuration of one gateway.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +66,9 @@ pub struct Settings {
     pub service: Vec<ServiceSettings>,
     /// How the lists of tools, prompts and resources are kept.
     pub catalogue: CatalogueSettings,
+    /// Endpoints that show a part of the mesh, by name.
+    #[serde(rename = "virtual")]
+    pub virtuals: Virtuals,
 }
 
 /// Bounds on what callers may ask for.
@@ -154,6 +163,7 @@ impl Default for Settings {
             balance: Balance::default(),
             service: Vec::new(),
             catalogue: CatalogueSettings::default(),
+            virtuals: Virtuals::new(),
         }
     }
 }
@@ -201,6 +211,11 @@ impl Settings {
         self.service.iter().find(|own| own.name == service)
     }
 
+    /// How the tools of services are shown, where settings say so.
+    pub(crate) fn shapes(&self) -> impl Iterator<Item = (ServiceId, &Shape)> {
+        self.service.iter().filter_map(|own| Some((own.name.parse().ok()?, &own.tools)))
+    }
+
     /// Everything that is wrong with these settings, each with its key; empty when they can be used.
     pub fn check(&self) -> Vec<String> {
         let mut wrong = Vec::new();
@@ -226,6 +241,7 @@ impl Settings {
         }
         self.balance.check(&mut wrong);
         service::check(&self.service, &mut wrong);
+        wrong.extend(virtuals::lenses(&self.virtuals).err().into_iter().flatten());
         if self.listen == self.admin && self.listen.port() != 0 {
             wrong.push(format!("listen and admin are both {}; give them different ports", self.listen));
         }

@@ -65,7 +65,7 @@ pub(crate) async fn listen(
         return Err(malformed(format!("at most {FOLLOWED} resources can be followed on one stream")));
     }
     // Subscribed before anything is looked at, so that nothing falls between.
-    let changes = gateway.catalogue.changes();
+    let changes = gateway.catalogue.changes(&call.surface);
     let (updates, updated) = mpsc::channel(64);
     let stop = CancellationToken::new();
     let accepted = follow_resources(gateway, call, &wish.resource_subscriptions, (&updates, &stop)).await;

@@ -64,8 +64,8 @@ async fn notify(gateway: &Arc<Gateway>, session: &Arc<Session>, call: &Call, met
             }
         }
         // The gateway begins its sessions at servers itself.
-        Surface::Aggregate if method == "notifications/initialized" => {}
-        Surface::Aggregate => {
+        Surface::Aggregate | Surface::Virtual(_) if method == "notifications/initialized" => {}
+        Surface::Aggregate | Surface::Virtual(_) => {
             for (_, link) in session.links() {
                 send(gateway, session, link, call.body.clone()).await;
             }

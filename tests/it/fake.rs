@@ -31,6 +31,8 @@ pub(crate) struct Seen {
     pub(crate) ended: AtomicUsize,
     /// Calls that were called off.
     pub(crate) cancelled: AtomicUsize,
+    /// Tools that it has besides the first three.
+    pub(crate) further: AtomicUsize,
     stopped: AtomicBool,
 }
 
@@ -118,7 +120,7 @@ fn answer(writer: &mut TcpStream, message: &Value, seen: &Seen) -> std::io::Resu
         "initialize" => {
             json!({ "protocolVersion": message["params"]["protocolVersion"], "capabilities": { "tools": {} }, "serverInfo": { "name": "foreign", "version": "1" } })
         }
-        "tools/list" => tools(message["params"]["cursor"].as_str()),
+        "tools/list" => tools(message["params"]["cursor"].as_str(), seen.further.load(Ordering::Relaxed)),
         "resources/list" => {
             json!({ "resultType": "complete", "resources": [{ "uri": "memo://a", "name": "a" }], "ttlMs": 60_000, "cacheScope": "public" })
         }
@@ -148,8 +150,8 @@ fn answer(writer: &mut TcpStream, message: &Value, seen: &Seen) -> std::io::Resu
 }
 
 /// One tool a page, so that whoever reads only the first page is found out.
-fn tools(cursor: Option<&str>) -> Value {
-    let names = ["cut", "ping", "slow"];
+fn tools(cursor: Option<&str>, further: usize) -> Value {
+    let names = &["cut", "ping", "slow", "tune", "zoom"][..3 + further];
     let at = cursor.map_or(0, |cursor| cursor.parse::<usize>().unwrap());
     let mut page = json!({ "resultType": "complete", "ttlMs": 60_000, "cacheScope": "public", "tools": [
         { "name": names[at], "inputSchema": { "type": "object" }, "annotations": { "readOnlyHint": names[at] == "ping" }, "vendor": { "kept": 1.50 } }] });

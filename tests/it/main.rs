@@ -17,5 +17,7 @@ mod http;
 mod life;
 mod mesh;
 mod sessions;
+mod shape;
 mod streams;
+mod r#virtual;
 mod ways;

@@ -31,13 +31,17 @@ pub(crate) struct Shelf {
     pub(crate) stale: bool,
     /// Entries that were dropped, and why.
     pub(crate) dropped: Vec<(String, String)>,
+    /// Names in the settings of its shape that no tool of it has.
+    pub(crate) unknown: Vec<String>,
 }
 
 /// One tool, prompt, resource or template.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
-    /// Its name, or its URI or URI template.
+    /// Its name, or its URI or URI template, as it is shown.
     pub(crate) key: String,
+    /// Its name at the service, where it is shown by another.
+    pub(crate) own: Option<Arc<str>>,
     /// The entry's JSON object, around the value of its key: the key's JSON string stands between them.
     pub(crate) head: Arc<str>,
     pub(crate) tail: Arc<str>,
@@ -100,6 +104,11 @@ struct Annotations {
 }
 
 impl Shelf {
+    /// True when the service offers nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        [&self.tools, &self.prompts, &self.resources, &self.templates].iter().all(|list| list.is_empty())
+    }
+
     /// Adds a page's entries; returns how many there were.
     pub(crate) fn add(&mut self, page: &Page<'_>) -> usize {
         for raw in &page.tools {
@@ -140,6 +149,7 @@ fn entry(raw: &RawValue, which: Which) -> Option<Entry> {
     let span = uri::span(raw.get().as_bytes(), key.get())?;
     Some(Entry {
         key: serde_json::from_str(key.get()).ok()?,
+        own: None,
         head: raw.get()[..span.start].into(),
         tail: raw.get()[span.end..].into(),
         hints: Hints {
@@ -151,7 +161,7 @@ fn entry(raw: &RawValue, which: Which) -> Option<Entry> {
 }
 
 /// A tool, unless its `x-mcp-header` marks are wrong: such a tool must not be shown (MCP 2026-07-28, SEP-2243).
-fn tool(raw: &RawValue) -> Result<Entry, (String, String)> {
+pub(super) fn tool(raw: &RawValue) -> Result<Entry, (String, String)> {
     let entry = entry(raw, Which::Name).ok_or_else(|| ("?".to_owned(), "it has no name".to_owned()))?;
     let schema = serde_json::from_str::<Keys<'_>>(raw.get()).ok().and_then(|keys| keys.input_schema);
     match schema.map(|schema| headers::param_headers(schema.get())) {

@@ -16,6 +16,8 @@ use weft_wire::{headers::ParamHeader, splice::quote};
 
 use super::{
     Changed,
+    lean::Lean,
+    lens::Lens,
     shelf::{Entry, Hints, Shelf},
 };
 use crate::{upstream::talk::About, uri};
@@ -32,6 +34,14 @@ pub(crate) struct Tool {
     pub(crate) hints: Hints,
     /// The arguments that it wants mirrored in headers.
     pub(crate) mirrored: Arc<[ParamHeader]>,
+}
+
+impl Tool {
+    pub(super) fn of(service: &ServiceId, entry: &Entry) -> Self {
+        let name = entry.own.clone().unwrap_or_else(|| entry.key.as_str().into());
+        let (service, mirrored) = (service.clone(), Arc::clone(&entry.mirrored));
+        Self { service, name, hints: entry.hints, mirrored }
+    }
 }
 
 /// The four lists.
@@ -88,10 +98,14 @@ pub(crate) struct View {
     pub(crate) services: BTreeMap<ServiceId, Vec<(Arc<str>, Hints)>>,
     own: HashMap<(ServiceId, Arc<str>), Own>,
     abouts: BTreeMap<ServiceId, About>,
-    lists: [String; 4],
+    pub(super) lists: [String; 4],
     tail: String,
-    info: String,
-    instructions: Option<String>,
+    pub(super) info: String,
+    pub(super) instructions: Option<String>,
+    /// Which part of the catalogue this is; none for the whole.
+    pub(super) lens: Option<Arc<Lens>>,
+    /// What is searched on a lean endpoint.
+    pub(crate) lean: Option<Lean>,
 }
 
 impl View {
@@ -145,7 +159,14 @@ impl View {
             own,
             abouts: shelves.iter().map(|(service, shelf)| (service.clone(), shelf.about.clone())).collect(),
             lists,
+            lens: None,
+            lean: None,
         }
+    }
+
+    /// True when a resource of `service` can be reached here, by its exposed URI.
+    pub(crate) fn shows_uri(&self, service: &ServiceId, uri: &str) -> bool {
+        self.lens.as_ref().is_none_or(|lens| lens.shows_uri(service, uri))
     }
 
     /// The hints of a tool by its own name, that name as a shared string, and the arguments it wants mirrored.
@@ -277,9 +298,7 @@ fn named(
             format!("its full name {full:?} is not distinct from {other:?}")
         } else {
             taken.insert(flat, full.clone());
-            let (service, mirrored) = (service.clone(), Arc::clone(&entry.mirrored));
-            let tool = Tool { service, name: entry.key.as_str().into(), hints: entry.hints, mirrored };
-            shown.insert(full, (tool, entry));
+            shown.insert(full, (Tool::of(service, entry), entry));
             continue;
         };
         refused.push(RefusedName { service: service.clone(), name: entry.key.clone(), why });
@@ -312,7 +331,7 @@ fn located(
     list
 }
 
-fn push(list: &mut String, entry: &Entry, full: &str) {
+pub(super) fn push(list: &mut String, entry: &Entry, full: &str) {
     let comma = if list.is_empty() { "" } else { "," };
     let _ = write!(list, "{comma}{}{}{}", entry.head, quote(full), entry.tail);
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{self, error::RecvError};
 use weft_wire::{headers, reply, version::Era};
 
 use super::rewrite::Rewrite;
@@ -64,13 +64,14 @@ async fn own(gateway: &Arc<Gateway>, session: &Arc<Session>, surface: &Surface, 
     ring.hang_up(None);
     let reader = ring.attach(after);
     match surface {
-        Surface::Aggregate => {
+        Surface::Aggregate | Surface::Virtual(_) => {
             for (id, link) in session.links() {
                 if let Some(service) = gateway.upstreams.get(&id) {
                     follow(gateway, session, &service, &link);
                 }
             }
-            let feed = Box::pin(feed(Arc::clone(gateway), Arc::clone(session), Arc::clone(ring)));
+            let changes = gateway.catalogue.changes(surface);
+            let feed = Box::pin(feed(Arc::clone(gateway), Arc::clone(session), Arc::clone(ring), changes));
             ring_body(reader, session.version(), Some(feed))
         }
         Surface::Service(id) => {
@@ -81,15 +82,20 @@ async fn own(gateway: &Arc<Gateway>, session: &Arc<Session>, surface: &Surface, 
                 }
                 return ring_body(reader, session.version(), None);
             }
-            let feed = Box::pin(feed(Arc::clone(gateway), Arc::clone(session), Arc::clone(ring)));
+            let changes = gateway.catalogue.changes(surface);
+            let feed = Box::pin(feed(Arc::clone(gateway), Arc::clone(session), Arc::clone(ring), changes));
             ring_body(reader, session.version(), Some(feed))
         }
     }
 }
 
 /// Tells the client of changes of the catalogue while it listens; ends with the gateway.
-async fn feed(gateway: Arc<Gateway>, session: Arc<Session>, ring: Arc<Ring>) {
-    let mut changes = gateway.catalogue.changes();
+async fn feed(
+    gateway: Arc<Gateway>,
+    session: Arc<Session>,
+    ring: Arc<Ring>,
+    mut changes: broadcast::Receiver<Changed>,
+) {
     if session.take_restored() {
         // What changed while the session had no memory is not known, so everything may have.
         tell(&ring, Changed { tools: true, prompts: true, resources: true }).await;
@@ -120,9 +126,9 @@ pub(crate) fn follow(gateway: &Arc<Gateway>, session: &Arc<Session>, service: &A
         return;
     }
     let wrap = !gateway.catalogue.view().schemes.values().any(|owner| *owner == service.id);
-    let rewrite = match session.is_aggregate() {
-        true => Rewrite { service: Some(service.id.to_string()), wrap },
-        false => Rewrite::default(),
+    let rewrite = match session.is_verbatim() {
+        true => Rewrite::default(),
+        false => Rewrite { service: Some(service.id.to_string()), wrap },
     };
     let stop = gateway.drain.clone();
     let (session, link, service) = (Arc::clone(session), Arc::clone(link), service.id.clone());
@@ -165,6 +171,11 @@ async fn read(
                         continue;
                     };
                     let verdict = reply::scan(&event.data);
+                    // A virtual server's lists are its own: the catalogue says when they have changed.
+                    if session.is_virtual() && verdict.method.as_deref().is_some_and(|it| it.ends_with("/list_changed"))
+                    {
+                        continue;
+                    }
                     let asks = verdict.method.is_some() && verdict.id_raw.is_some();
                     let asker = asks.then(|| link.asker(gateway, session, service));
                     match rewrite.message(&event.data, asker.as_ref()) {

@@ -56,6 +56,8 @@ pub struct ServiceSettings {
     pub concurrency: Option<usize>,
     /// Let the limit follow what latency says, with `concurrency` as its upper bound.
     pub adaptive: bool,
+    /// Which of its tools are shown, and how.
+    pub tools: super::Shape,
 }
 
 /// Not a short form of a service.
@@ -209,6 +211,7 @@ pub(super) fn check(services: &[ServiceSettings], wrong: &mut Vec<String>) {
             wrong.push(format!("service {:?} stands twice; put all of it into one [[service]]", settings.name));
         }
         settings.check(&mut |what| wrong.push(format!("service {:?}{what}", settings.name)));
+        settings.tools.check(&format!("service {:?}: tools", settings.name), wrong);
     }
 }
 

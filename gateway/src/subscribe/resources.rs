@@ -30,12 +30,14 @@ pub(super) async fn follow_resources(
     uris: &[String],
     (updates, stop): (&mpsc::Sender<News>, &CancellationToken),
 ) -> Vec<String> {
-    let view = gateway.catalogue.view();
+    let view = gateway.catalogue.view_of(&call.surface).unwrap_or_else(|| gateway.catalogue.view());
     let mut by_service: BTreeMap<ServiceId, Vec<(String, String)>> = BTreeMap::new();
     for uri in uris {
         let owner = match &call.surface {
             Surface::Service(service) => Some((service.clone(), uri.clone())),
-            Surface::Aggregate => owner(&view, uri),
+            Surface::Aggregate | Surface::Virtual(_) => {
+                owner(&view, uri).filter(|(service, _)| view.shows_uri(service, uri))
+            }
         };
         if let Some((service, own)) = owner {
             by_service.entry(service).or_default().push((own, uri.clone()));
