@@ -4,12 +4,12 @@
 //! section 3.6): a word of the name says more than one in the description of an argument. Pure and told everything: no
 //! clock, no lock, and the same tools give the same order on every replica.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 mod read;
 mod words;
 
-use words::{kin, parts, stems};
+use words::{Word, kin, parts, stems};
 
 /// One tool, as far as it is searched; [`Text::read`] makes it from a tool's entry.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +40,8 @@ const WEIGHTS: [f64; FIELDS] = [4.0, 2.0, 3.0, 2.0, 0.6];
 const LENGTH: [f64; FIELDS] = [0.3, 0.0, 0.3, 0.5, 0.7];
 /// How soon a word that repeats counts no more.
 const SATURATION: f64 = 1.2;
+/// What another form of a word counts beside the form that was asked for.
+const FORM: f64 = 0.8;
 /// What a word of the same meaning counts beside the word itself.
 const KINSHIP: f64 = 0.35;
 
@@ -47,7 +49,7 @@ const KINSHIP: f64 = 0.35;
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     tools: Vec<Indexed>,
-    /// Stem → the tools that have it, with its weighted frequency there.
+    /// Stem or form → the tools that have it, with its weighted frequency there.
     postings: HashMap<String, Vec<(usize, f64)>>,
 }
 
@@ -62,7 +64,7 @@ struct Indexed {
 impl Index {
     pub(crate) fn new(tools: impl IntoIterator<Item = Text>) -> Self {
         let mut index = Self::default();
-        let mut all: Vec<[Vec<String>; FIELDS]> = Vec::new();
+        let mut all: Vec<[Vec<Word>; FIELDS]> = Vec::new();
         for tool in tools {
             all.push(
                 [&tool.own, &tool.service, &tool.title, &tool.description, &tool.arguments].map(|text| stems(text)),
@@ -75,8 +77,9 @@ impl Index {
             let mut frequencies: HashMap<&str, f64> = HashMap::new();
             for (field, stems) in fields.iter().enumerate() {
                 let stretch = 1.0 - LENGTH[field] + LENGTH[field] * count(stems.len()) / usual[field];
-                for stem in stems {
-                    *frequencies.entry(stem).or_default() += WEIGHTS[field] / stretch;
+                for word in stems {
+                    *frequencies.entry(&word.stem).or_default() += WEIGHTS[field] / stretch;
+                    *frequencies.entry(&word.form).or_default() += WEIGHTS[field] / stretch;
                 }
             }
             for (stem, frequency) in frequencies {
@@ -90,13 +93,14 @@ impl Index {
     /// are in the order of names.
     pub(crate) fn find(&self, query: &str, service: Option<&str>, limit: usize) -> Vec<Hit<'_>> {
         let words = parts(query);
-        let wanted: BTreeSet<String> = stems(query).into_iter().collect();
+        let wanted: BTreeMap<String, String> = stems(query).into_iter().map(|word| (word.stem, word.form)).collect();
         let mut scores = vec![0.0; self.tools.len()];
-        for stem in &wanted {
-            // A word and its kin are one wish: each tool is credited with the best of them.
+        for (stem, form) in &wanted {
+            // A word, its other forms and its kin are one wish: each tool is credited with the best of them.
             let mut best: HashMap<usize, f64> = HashMap::new();
-            self.credit(stem, 1.0, &mut best);
-            for kin in kin(stem).filter(|kin| !wanted.contains(*kin)) {
+            self.credit(form, 1.0, &mut best);
+            self.credit(stem, FORM, &mut best);
+            for kin in kin(stem).filter(|kin| !wanted.contains_key(*kin)) {
                 self.credit(kin, KINSHIP, &mut best);
             }
             for (at, score) in best {
@@ -130,7 +134,7 @@ impl Index {
 }
 
 /// The mean length of each field, never zero.
-fn usual_lengths(all: &[[Vec<String>; FIELDS]]) -> [f64; FIELDS] {
+fn usual_lengths(all: &[[Vec<Word>; FIELDS]]) -> [f64; FIELDS] {
     std::array::from_fn(|field| {
         let words: usize = all.iter().map(|fields| fields[field].len()).sum();
         (count(words) / count(all.len().max(1))).max(1.0)

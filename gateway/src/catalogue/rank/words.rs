@@ -69,9 +69,18 @@ fn flush(word: &mut String, words: &mut Vec<String>) {
     }
 }
 
-/// The stems of the words that count.
-pub(super) fn stems(text: &str) -> Vec<String> {
-    parts(text).into_iter().filter(|word| !EMPTY.contains(&word.as_str())).map(|word| stem(&word)).collect()
+/// A word that counts.
+#[derive(Debug)]
+pub(super) struct Word {
+    pub(super) stem: String,
+    /// The word as it stands, marked so that no stem is mistaken for it.
+    pub(super) form: String,
+}
+
+/// The words that count.
+pub(super) fn stems(text: &str) -> Vec<Word> {
+    let words = parts(text).into_iter().filter(|word| !EMPTY.contains(&word.as_str()));
+    words.map(|word| Word { stem: stem(&word), form: format!("={word}") }).collect()
 }
 
 /// Other stems of the same meaning.
