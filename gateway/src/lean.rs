@@ -1,6 +1,6 @@
 //! Calls of a lean endpoint's own tools: `call_tool` → the call that it stands for, the others → their answers.
 //!
-//! The call is exchanged before a route is looked for, so that everything after it (policy, limits, retries by the tool's
+//! The call is unfolded before a route is looked for, so that everything after it (policy, limits, retries by the tool's
 //! own annotations, metrics, progress, questions) sees the tool and never the detour.
 
 use std::{ops::Range, sync::Arc};
@@ -31,7 +31,7 @@ use crate::{
 pub(crate) enum Ask {
     Find,
     Describe,
-    /// A call that could not be exchanged: there is no such tool, or it is not well formed.
+    /// A call that could not be unfolded: there is no such tool, or it is not well formed.
     Call,
 }
 
@@ -97,8 +97,8 @@ struct Names {
     names: Vec<String>,
 }
 
-/// Exchanges a call of `call_tool` for the call that it stands for; any other call stays as it is.
-pub(crate) fn exchange(gateway: &Gateway, call: Box<Call>) -> Result<Box<Call>, Refusal> {
+/// Unfolds a call of `call_tool` into the call that it stands for; any other call stays as it is.
+pub(crate) fn unfold(gateway: &Gateway, call: Box<Call>) -> Result<Box<Call>, Refusal> {
     let stands_for_another = matches!(call.surface, Surface::Virtual(_))
         && call.request().is_some_and(|asked| {
             asked.method == "tools/call" && asked.name.as_ref().is_some_and(|name| name.value == lean::CALL)
@@ -108,7 +108,7 @@ pub(crate) fn exchange(gateway: &Gateway, call: Box<Call>) -> Result<Box<Call>, 
     }
     let view = gateway.catalogue.view_of(&call.surface).ok_or(Refusal::NotFound)?;
     let Some(lean) = &view.lean else { return Ok(call) };
-    // One that cannot be exchanged is answered by `answer`, in words that the model can read.
+    // One that cannot be unfolded is answered by `answer`, in words that the model can read.
     let Ok(wanted) = wanted(&call.body) else { return Ok(call) };
     if !lean.has(&wanted.name) {
         return Ok(call);
@@ -129,7 +129,7 @@ pub(crate) fn exchange(gateway: &Gateway, call: Box<Call>) -> Result<Box<Call>, 
 }
 
 /// What `call_tool` is to call.
-struct Exchange {
+struct Folded {
     name: String,
     /// Raw JSON of an object.
     arguments: String,
@@ -137,7 +137,7 @@ struct Exchange {
     arguments_at: Range<usize>,
 }
 
-impl Exchange {
+impl Folded {
     fn body(&self, body: &Bytes) -> Bytes {
         let name = quote(&self.name);
         let mut edits = [(self.name_at.clone(), name.as_str()), (self.arguments_at.clone(), self.arguments.as_str())];
@@ -146,7 +146,7 @@ impl Exchange {
     }
 }
 
-fn wanted(body: &[u8]) -> Result<Exchange, String> {
+fn wanted(body: &[u8]) -> Result<Folded, String> {
     const FORM: &str = r#"call_tool takes {"name": "…", "arguments": {…}}"#;
     let sent: Sent<'_> = serde_json::from_slice(body).map_err(|error| format!("{FORM}: {error}"))?;
     let outer = sent.params.arguments.ok_or(FORM)?;
@@ -161,11 +161,11 @@ fn wanted(body: &[u8]) -> Result<Exchange, String> {
         return Err(format!("{FORM}: its arguments are no object"));
     }
     let span = |part: &RawValue| uri::span(body, part.get()).ok_or_else(|| FORM.to_owned());
-    Ok(Exchange { name: wanted.name, arguments, name_at: span(sent.params.name)?, arguments_at: span(outer)? })
+    Ok(Folded { name: wanted.name, arguments, name_at: span(sent.params.name)?, arguments_at: span(outer)? })
 }
 
 /// The client's headers as they would be for the tool itself: the client mirrored a call of `call_tool`.
-fn mirroring(client: &HeaderMap, wanted: &Exchange, declared: &[ParamHeader]) -> HeaderMap {
+fn mirroring(client: &HeaderMap, wanted: &Folded, declared: &[ParamHeader]) -> HeaderMap {
     let mut all: HeaderMap = HeaderMap::with_capacity(client.len() + declared.len());
     for (name, value) in client.iter().filter(|(name, _)| !name.as_str().starts_with(headers::PARAM_PREFIX)) {
         all.append(name, value.clone());
@@ -231,7 +231,7 @@ fn said(lean: &lean::Lean, body: &[u8], ask: Ask) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn exchanged(body: &str) -> Result<String, String> {
+    fn unfolded(body: &str) -> Result<String, String> {
         let bytes = Bytes::copy_from_slice(body.as_bytes());
         wanted(&bytes).map(|wanted| String::from_utf8(wanted.body(&bytes).to_vec()).unwrap())
     }
@@ -249,10 +249,10 @@ mod tests {
             let head = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"#;
             let sent = format!(r#"{head}"arguments":{arguments},"name":"call_tool",{tail}"#);
             let told = format!(r#"{head}"arguments":{expected},"name":"fs_read",{tail}"#);
-            assert_eq!(exchanged(&sent).unwrap(), told);
+            assert_eq!(unfolded(&sent).unwrap(), told);
             let sent = format!(r#"{head}"name":"call_tool","arguments":{arguments},{tail}"#);
             let told = format!(r#"{head}"name":"fs_read","arguments":{expected},{tail}"#);
-            assert_eq!(exchanged(&sent).unwrap(), told);
+            assert_eq!(unfolded(&sent).unwrap(), told);
         }
     }
 
@@ -261,10 +261,10 @@ mod tests {
         for arguments in ["{}", "[]", r#"{"name":"a","path":"/a"}"#, r#"{"name":"a","arguments":[]}"#, r#"{"name":1}"#]
         {
             let sent = format!(r#"{{"params":{{"name":"call_tool","arguments":{arguments}}}}}"#);
-            assert!(exchanged(&sent).unwrap_err().contains("call_tool takes"), "{arguments}");
+            assert!(unfolded(&sent).unwrap_err().contains("call_tool takes"), "{arguments}");
         }
-        assert!(exchanged(r#"{"params":{"name":"call_tool"}}"#).is_err());
-        assert!(exchanged(r#"{"params":{"name":"call_tool","arguments":{"name":"a","arguments":"{"}}}"#).is_err());
+        assert!(unfolded(r#"{"params":{"name":"call_tool"}}"#).is_err());
+        assert!(unfolded(r#"{"params":{"name":"call_tool","arguments":{"name":"a","arguments":"{"}}}"#).is_err());
     }
 
     #[test]
@@ -273,7 +273,7 @@ mod tests {
         for (name, value) in [("mcp-name", "call_tool"), ("mcp-param-x", "old"), ("traceparent", "t")] {
             client.insert(name, HeaderValue::from_static(value));
         }
-        let wanted = Exchange {
+        let wanted = Folded {
             name: "fs_read".into(),
             arguments: r#"{"where":{"region":"Zürich"},"n":7}"#.into(),
             name_at: 0..0,

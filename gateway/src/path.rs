@@ -85,7 +85,7 @@ where
 
 /// The steps of one message.
 async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) -> Result<Response<Body>, Refusal> {
-    let call = lean::exchange(gateway, call)?;
+    let call = lean::unfold(gateway, call)?;
     let What::Request(asked) = &call.what else { return Ok(told::tell(gateway, &call).await) };
     if let Surface::Service(id) = &call.surface {
         if let Some(service) = gateway.upstreams.get(id) {

@@ -175,7 +175,9 @@ impl Refusal {
 
     fn message(&self) -> Cow<'_, str> {
         match self {
-            Self::NotFound => "nothing is served at this path; the MCP endpoints are /mcp and /mcp/<service>".into(),
+            Self::NotFound => {
+                "nothing is served at this path; the MCP endpoints are /mcp, /mcp/<service> and /mcp/v/<name>".into()
+            }
             Self::MethodNotAllowed => "use POST for MCP messages; GET and DELETE need an Mcp-Session-Id".into(),
             Self::MediaType => "send the message as Content-Type: application/json".into(),
             Self::Host => "this Host is not served here; use the address the gateway printed, or allow the name".into(),
