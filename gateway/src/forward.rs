@@ -13,6 +13,7 @@ use weft_wire::{headers, translate, version::Era};
 pub(crate) mod ask;
 pub(crate) mod era;
 pub(crate) mod held;
+mod introduced;
 mod journey;
 pub(crate) mod load;
 pub(crate) mod own_stream;
@@ -25,9 +26,9 @@ mod tail;
 mod telling;
 mod to_session;
 
+pub(crate) use introduced::Introduced;
 use rewrite::Rewrite;
 use ship::{Landed, Shipment, ship};
-pub(crate) use to_session::Introduced;
 
 use crate::{
     Gateway,
@@ -38,10 +39,7 @@ use crate::{
     refusal::{Broken, Refusal},
     reply::{Body, relay},
     route::Target,
-    session::{
-        Session,
-        link::{self, Link},
-    },
+    session::{Session, forgotten, link::Link},
     upstream::exchange::{self, Outgoing},
 };
 
@@ -109,7 +107,7 @@ async fn over_link(
         let shipped = ship(gateway, shipment).await;
         match shipped {
             // Whatever the tool, nothing was done.
-            Ok(landed) if !renewed && link::is_forgotten(&landed.answer) => {}
+            Ok(landed) if !renewed && forgotten::is_forgotten(&landed.answer) => {}
             Err(failed) if !renewed && (failed.unsent || shipment.repeatable) => {}
             Ok(landed) => return Ok((landed, link)),
             Err(failed) => {

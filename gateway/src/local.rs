@@ -17,7 +17,10 @@ use crate::{
     refusal::Refusal,
     reply::{self, Body},
     route::Local,
-    session::link::{self, LEVELS, Level},
+    session::{
+        level::{LEVELS, Level},
+        link,
+    },
     upstream::talk::About,
 };
 

@@ -28,10 +28,13 @@ use weft_wire::{
 
 use crate::{authenticate::Caller, call::Call, door::Surface, forward::Introduced, refusal::Refusal, seal::Seal};
 
+pub(crate) mod forgotten;
+pub(crate) mod level;
 pub(crate) mod link;
 pub(crate) mod ring;
 
-use link::{Level, Link, Slot};
+use level::Level;
+use link::{Link, Slot};
 use ring::Rings;
 
 /// The purpose under which session tokens are sealed.

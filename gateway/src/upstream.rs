@@ -19,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 use weft_balance::{BreakerConfig, Config, Member, MemberState, Pool, Time};
 use weft_identity::Identity;
 use weft_mesh::{ServiceId, Snapshot};
-use weft_telemetry::names;
 
 use crate::{admit, configured, settings::Settings};
 
@@ -33,6 +32,7 @@ pub(crate) mod talk;
 
 use connection::{Connections, Proof};
 use outward::Outward;
+use service::publish;
 pub(crate) use service::{Group, Place, Service};
 
 /// One process of a service.
@@ -293,11 +293,3 @@ impl Upstreams {
 
 /// Between two looks for idle connections that servers have closed.
 const SWEEP: Duration = Duration::from_secs(5);
-fn publish(id: &ServiceId, group: &Group) {
-    let healthy = group.instances.iter().filter(|instance| instance.info.healthy).count();
-    let counts = [("healthy", healthy), ("unhealthy", group.instances.len() - healthy)];
-    for (state, count) in counts {
-        #[expect(clippy::cast_precision_loss, reason = "a count of processes")]
-        metrics::gauge!(names::GATEWAY_INSTANCES.name, "service" => id.to_string(), "state" => state).set(count as f64);
-    }
-}

@@ -176,8 +176,7 @@ fn clients_of_the_stateless_era_are_served_by_a_server_with_sessions() {
 
 #[test]
 fn clients_of_the_session_era_are_served_by_a_server_without_sessions() {
-    // Such a server never sends its client away to come back.
-    across_the_eras("2025-11-25", "stateless", &["server-server-sse-polling/server-sse-disconnect-resume"]);
+    across_the_eras("2025-11-25", "stateless", &[]);
 }
 
 #[test]

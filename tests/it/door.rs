@@ -32,7 +32,7 @@ fn paths_that_are_not_served_are_404_with_an_answer_that_says_so() {
     let weft = Weft::up(&[]);
     for path in [
         "/",
-        "/sse",
+        "/sser",
         "/mcp/absent",
         "/.well-known/oauth-protected-resource",
         "/.well-known/oauth-authorization-server",

@@ -17,6 +17,7 @@ mod browsers;
 mod life;
 mod litellm;
 mod official;
+mod openapi;
 mod python;
 
 /// The words that start an official server of npm, as `--add` takes them.

@@ -22,7 +22,8 @@ use crate::{
     refusal::{Broken, Refusal},
     session::{
         Session,
-        link::{self, Level, Link},
+        level::Level,
+        link::{self, Link},
         ring::RETRY_MS,
     },
     upstream::{Service, exchange, exchange::Events},

@@ -19,6 +19,7 @@ use weft_wire::{
 use super::{
     Rewrite, ask, broken,
     held::{self, Parked, State},
+    introduced::Introduced,
     load::Load,
     over_link, rewrite_of,
     ship::{Landed, Shipment},
@@ -38,7 +39,7 @@ use crate::{
         relay::{KEEP_ALIVE, comment, frame},
     },
     route::Target,
-    session::{Session, link, link::Level},
+    session::{Session, level::Level, link},
     upstream::exchange::{self, Answer, Events},
 };
 
@@ -85,39 +86,6 @@ pub(super) async fn forward(
         None => errand.begin(target, record).await?,
     };
     Ok(response.map(|body| body.holding(ticket)))
-}
-
-/// How a request of the stateless era introduces its client; raw JSON but for the level.
-pub(crate) struct Introduced {
-    pub(crate) capabilities: String,
-    pub(crate) client_info: String,
-    level: Option<String>,
-    progress: Option<String>,
-}
-
-impl Default for Introduced {
-    /// Of a client that has not said what it can do.
-    fn default() -> Self {
-        let client_info = r#"{"name":"unknown","version":"0"}"#.to_owned();
-        Self { capabilities: "{}".into(), client_info, level: None, progress: None }
-    }
-}
-
-impl Introduced {
-    pub(crate) fn of(body: &[u8]) -> Self {
-        let message = std::str::from_utf8(body).ok().and_then(Members::parse).unwrap_or_default();
-        let params = message.get("params").and_then(Members::parse).unwrap_or_default();
-        let meta = params.get("_meta").and_then(Members::parse).unwrap_or_default();
-        let own = |name: &str| meta.get(&format!("io.modelcontextprotocol/{name}"));
-        let capabilities = own("clientCapabilities").and_then(translate::capabilities);
-        let default = Self::default();
-        Self {
-            capabilities: capabilities.unwrap_or(default.capabilities),
-            client_info: own("clientInfo").map_or(default.client_info, str::to_owned),
-            level: meta.text("io.modelcontextprotocol/logLevel").map(std::borrow::Cow::into_owned),
-            progress: meta.get("progressToken").map(str::to_owned),
-        }
-    }
 }
 
 impl Errand<'_> {

@@ -10,9 +10,9 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use weft_mesh::ServiceId;
-use weft_wire::{code, headers, reply, splice::quote, version::Version};
+use weft_wire::{headers, reply, splice::quote, version::Version};
 
-use super::Session;
+use super::{Session, level::Level};
 use crate::{
     Gateway,
     envelope::header,
@@ -23,7 +23,7 @@ use crate::{
     refusal::{Broken, Refusal},
     upstream::{
         Instance, Service,
-        exchange::{self, Answer, Outgoing},
+        exchange::{self, Outgoing},
     },
 };
 
@@ -70,23 +70,6 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.put(None);
-    }
-}
-
-/// Severity of a log message, from the least (RFC 5424, as MCP names it).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Level(usize);
-
-/// The names of the levels, from the least severe.
-pub(crate) const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
-
-impl Level {
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        LEVELS.iter().position(|level| *level == text).map(Self)
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        LEVELS[self.0]
     }
 }
 
@@ -227,28 +210,6 @@ pub(crate) async fn subscribe(session: &Session, link: &Arc<Link>, uri: &str, be
     let Ok((_, body)) = exchange::response(answer, 1 << 20).await else { return false };
     let verdict = reply::scan(&body);
     verdict.is_response && verdict.error_code.is_none()
-}
-
-/// True when an answer means that the server does not know the session: nothing of the request was done.
-///
-/// The specification says 404 (2025-11-25, session management); servers in use also say 400 with words about the session, or that
-/// they were not initialised.
-pub(crate) fn is_forgotten(answer: &Answer) -> bool {
-    let (status, message) = match answer {
-        Answer::Json { status, body, .. } => (*status, Some(body)),
-        other => (other.status(), None),
-    };
-    let verdict = message.map(|body| reply::scan(body)).unwrap_or_default();
-    match status {
-        StatusCode::NOT_FOUND => verdict.error_code != Some(code::METHOD_NOT_FOUND),
-        StatusCode::BAD_REQUEST => message.is_none_or(|body| says(body, b"session") || says(body, b"initiali")),
-        _ => verdict.error_code.is_some() && message.is_some_and(|body| says(body, b"before initiali")),
-    }
-}
-
-/// True when the text stands in the message, in whatever case.
-fn says(message: &[u8], text: &[u8]) -> bool {
-    message.len() < 4096 && message.windows(text.len()).any(|part| part.eq_ignore_ascii_case(text))
 }
 
 /// Sends an `initialize` to one instance.

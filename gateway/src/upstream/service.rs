@@ -8,6 +8,7 @@ use std::{
 use arc_swap::ArcSwap;
 use weft_balance::{Budget, Latencies, Limit, Outcome, Pool, Time};
 use weft_mesh::ServiceId;
+use weft_telemetry::names;
 use weft_wire::version::Era;
 
 use super::{Instance, spoken::Eras};
@@ -178,5 +179,15 @@ impl Service {
         }
         let usual = self.latencies.pin().get(tool)?.quantile(hedge.quantile)?;
         Some(usual.max(hedge.least))
+    }
+}
+
+/// Sets the gauges of a service's instances.
+pub(super) fn publish(id: &ServiceId, group: &Group) {
+    let healthy = group.instances.iter().filter(|instance| instance.info.healthy).count();
+    let counts = [("healthy", healthy), ("unhealthy", group.instances.len() - healthy)];
+    for (state, count) in counts {
+        #[expect(clippy::cast_precision_loss, reason = "a count of processes")]
+        metrics::gauge!(names::GATEWAY_INSTANCES.name, "service" => id.to_string(), "state" => state).set(count as f64);
     }
 }

@@ -4,16 +4,15 @@
 //! as they come.
 
 use std::{
-    collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicU8, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 use weft_wire::{
     code,
@@ -27,13 +26,13 @@ use crate::{
     Body, Options, Sharing, Source, answer,
     line::Line,
     pool::{NoLine, Pool},
+    sessions::{Session, Sessions},
 };
 
 /// A started adapter; requests are given to [`Self::handle`].
 pub struct Adapter {
     options: Options,
-    origin: Instant,
-    sessions: Mutex<HashMap<String, Session>>,
+    sessions: Sessions,
     pool: Pool,
     /// What the server speaks: 0 unknown, 1 the session era, 2 the stateless era.
     era: AtomicU8,
@@ -46,14 +45,6 @@ impl std::fmt::Debug for Adapter {
     }
 }
 
-#[derive(Clone)]
-struct Session {
-    line: Arc<Line>,
-    seat: u64,
-    caller: Arc<str>,
-    used: Arc<AtomicU64>,
-}
-
 const SESSION_ERA: u8 = 1;
 const STATELESS_ERA: u8 = 2;
 /// A server that does not know `server/discover` mostly says so at once; one that says nothing is of the session era.
@@ -64,9 +55,8 @@ impl Adapter {
     pub fn start(options: Options) -> Arc<Self> {
         let adapter = Arc::new(Self {
             pool: Pool::new(options.clone()),
+            sessions: Sessions::new(options.sharing == Sharing::Session),
             options,
-            origin: Instant::now(),
-            sessions: Mutex::default(),
             era: AtomicU8::new(0),
             over: CancellationToken::new(),
         });
@@ -85,19 +75,19 @@ impl Adapter {
         let token = parts.headers.get(headers::SESSION_ID).and_then(|it| it.to_str().ok());
         match parts.method {
             Method::POST => self.post(token, caller, body).await,
-            Method::GET => match self.session(token, caller) {
+            Method::GET => match self.sessions.get(token, caller) {
                 Some(session) => {
                     let listening = session.line.lock().seats.get_mut(&session.seat).map(crate::pending::Seat::listen);
                     listening.map_or_else(|| answer::bare(StatusCode::NOT_FOUND), answer::of_listener)
                 }
-                None => unknown(token, None),
+                None => answer::unknown(token, None),
             },
-            Method::DELETE => match self.session(token, caller) {
+            Method::DELETE => match self.sessions.get(token, caller) {
                 Some(_) => {
-                    self.leave(token.unwrap_or_default());
+                    self.sessions.leave(token.unwrap_or_default());
                     answer::bare(StatusCode::NO_CONTENT)
                 }
-                None => unknown(token, None),
+                None => answer::unknown(token, None),
             },
             _ => answer::bare(StatusCode::METHOD_NOT_ALLOWED),
         }
@@ -127,25 +117,25 @@ impl Adapter {
                 match &*request.method {
                     _ if stateless => self.stateless(&request.id, caller, text).await,
                     "initialize" => self.initialize(&request.id, caller, text).await,
-                    _ => match self.session(token, caller) {
+                    _ => match self.sessions.get(token, caller) {
                         Some(session) => call(&session, &request.id, text).await,
-                        None => unknown(token, Some(&request.id)),
+                        None => answer::unknown(token, Some(&request.id)),
                     },
                 }
             }
-            Message::Notification(notification) => match self.session(token, caller) {
+            Message::Notification(notification) => match self.sessions.get(token, caller) {
                 Some(session) => {
                     session.line.notify(session.seat, &notification.method, &body).await;
                     answer::bare(StatusCode::ACCEPTED)
                 }
-                None => unknown(token, None),
+                None => answer::unknown(token, None),
             },
-            Message::Response(response) => match self.session(token, caller) {
+            Message::Response(response) => match self.sessions.get(token, caller) {
                 Some(session) if session.line.answer(session.seat, response.id.as_raw(), &body).await => {
                     answer::bare(StatusCode::ACCEPTED)
                 }
                 Some(_) => answer::bare(StatusCode::ACCEPTED),
-                None => unknown(token, None),
+                None => answer::unknown(token, None),
             },
         }
     }
@@ -216,10 +206,7 @@ impl Adapter {
         let seat = line.join();
         match self.handshake(&line, seat, id, text).await {
             Ok(message) => {
-                let token = format!("{:032x}", fastrand::u128(..));
-                let used = Arc::new(AtomicU64::new(self.seconds()));
-                let session = Session { line, seat, caller: caller.into(), used };
-                lock(&self.sessions).insert(token.clone(), session);
+                let token = self.sessions.begin(line, seat, caller);
                 let mut response = answer::json(StatusCode::OK, message);
                 if let Ok(value) = HeaderValue::from_str(&token) {
                     response.headers_mut().insert(headers::SESSION_ID, value);
@@ -267,69 +254,12 @@ impl Adapter {
     }
 
     fn refuse(&self, refused: NoLine, id: &Id<'_>) -> Response<Body> {
-        let (why, wait) = match refused {
-            NoLine::Full => {
-                let most = self.options.most;
-                (
-                    format!(
-                        "{:?} has {most} sessions, which is its limit; end one, or raise children",
-                        self.options.name
-                    ),
-                    Duration::from_secs(5),
-                )
-            }
-            NoLine::Failed(why, wait) => (format!("{:?} cannot be started: {why}", self.options.name), wait),
-        };
-        tracing::warn!(service = &*self.options.name, why, "no line to a server");
-        let mut response = answer::refusal(StatusCode::SERVICE_UNAVAILABLE, Some(id), code::INTERNAL_ERROR, &why);
-        let seconds = wait.as_millis().div_ceil(1000).max(1);
-        if let Ok(value) = HeaderValue::try_from(seconds.to_string()) {
-            response.headers_mut().insert(header::RETRY_AFTER, value);
-        }
-        response
-    }
-
-    /// The session of a token, if it is this caller's and what is behind it lives.
-    fn session(&self, token: Option<&str>, caller: &str) -> Option<Session> {
-        let mut sessions = lock(&self.sessions);
-        let session = sessions.get(token?)?.clone();
-        if session.line.is_over() {
-            sessions.remove(token?);
-            return None;
-        }
-        session.used.store(self.seconds(), Ordering::Relaxed);
-        (*session.caller == *caller).then_some(session)
-    }
-
-    fn leave(&self, token: &str) {
-        let Some(session) = lock(&self.sessions).remove(token) else { return };
-        // A shared line outlives its sessions for a while: the next one finds it warm.
-        if session.line.leave(session.seat) && self.options.sharing == Sharing::Session {
-            session.line.end();
-        }
-    }
-
-    fn seconds(&self) -> u64 {
-        self.origin.elapsed().as_secs()
+        answer::no_line(&self.options, refused, id)
     }
 
     /// Ends sessions that nobody uses, and lines that have none.
     async fn sweep(&self) {
-        let now = self.seconds();
-        let idle = self.options.idle.as_secs().max(1);
-        let old: Vec<String> = lock(&self.sessions)
-            .iter()
-            .filter(|(_, session)| {
-                let state = session.line.lock();
-                let busy = state.pending.values().any(|call| call.seat == session.seat);
-                let listens = state.seats.get(&session.seat).is_some_and(crate::pending::Seat::is_listening);
-                state.over || (!busy && !listens && now.saturating_sub(session.used.load(Ordering::Relaxed)) >= idle)
-            })
-            .map(|(token, _)| token.clone())
-            .collect();
-        for token in old {
-            self.leave(&token);
-        }
+        self.sessions.end_unused(self.options.idle);
         if self.era.load(Ordering::Relaxed) == SESSION_ERA {
             self.pool.end_unused().await;
         }
@@ -338,7 +268,7 @@ impl Adapter {
     /// Ends all lines, and waits until what is behind them has ended.
     pub async fn shutdown(&self) {
         self.over.cancel();
-        lock(&self.sessions).clear();
+        self.sessions.clear();
         self.pool.shutdown().await;
     }
 }
@@ -354,28 +284,6 @@ async fn reap(adapter: std::sync::Weak<Adapter>, idle: Duration, over: Cancellat
 async fn call(session: &Session, id: &Id<'_>, text: &str) -> Response<Body> {
     match session.line.request(session.seat, text).await {
         Ok(asked) => answer::of_call(asked.until_called_off()).await,
-        Err(_) => unknown(Some(""), Some(id)),
+        Err(_) => answer::unknown(Some(""), Some(id)),
     }
-}
-
-/// A session that is not known: the client begins another.
-fn unknown(token: Option<&str>, id: Option<&Id<'_>>) -> Response<Body> {
-    match token {
-        Some(_) => answer::refusal(
-            StatusCode::NOT_FOUND,
-            id,
-            code::INVALID_REQUEST,
-            "this session is not known; begin with initialize",
-        ),
-        None => answer::refusal(
-            StatusCode::BAD_REQUEST,
-            id,
-            code::INVALID_REQUEST,
-            "Mcp-Session-Id is missing; begin with initialize",
-        ),
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use tokio::sync::mpsc;
 use weft_wire::{code, envelope::Id, reply::scan, sse};
 
-use crate::{Body, line::Asked};
+use crate::{Body, Options, line::Asked, pool::NoLine};
 
 /// The longest silence on a stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
@@ -88,4 +88,43 @@ pub(crate) fn of_listener(from: mpsc::Receiver<Bytes>) -> Response<Body> {
         }
     });
     events(StreamBody::new(frames).boxed_unsync())
+}
+
+/// There is no line to the server.
+pub(crate) fn no_line(options: &Options, refused: NoLine, id: &Id<'_>) -> Response<Body> {
+    let (why, wait) = match refused {
+        NoLine::Full => {
+            let most = options.most;
+            (
+                format!("{:?} has {most} sessions, which is its limit; end one, or raise children", options.name),
+                Duration::from_secs(5),
+            )
+        }
+        NoLine::Failed(why, wait) => (format!("{:?} cannot be started: {why}", options.name), wait),
+    };
+    tracing::warn!(service = &*options.name, why, "no line to a server");
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, Some(id), code::INTERNAL_ERROR, &why);
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    if let Ok(value) = HeaderValue::try_from(seconds.to_string()) {
+        response.headers_mut().insert(header::RETRY_AFTER, value);
+    }
+    response
+}
+
+/// A session that is not known: the client begins another.
+pub(crate) fn unknown(token: Option<&str>, id: Option<&Id<'_>>) -> Response<Body> {
+    match token {
+        Some(_) => refusal(
+            StatusCode::NOT_FOUND,
+            id,
+            code::INVALID_REQUEST,
+            "this session is not known; begin with initialize",
+        ),
+        None => refusal(
+            StatusCode::BAD_REQUEST,
+            id,
+            code::INVALID_REQUEST,
+            "Mcp-Session-Id is missing; begin with initialize",
+        ),
+    }
 }

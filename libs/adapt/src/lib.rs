@@ -13,6 +13,7 @@ mod line;
 mod pending;
 mod pool;
 mod route;
+mod sessions;
 mod shim;
 mod sse;
 

@@ -15,19 +15,30 @@ enum Ours {
 }
 
 /// By folder; `services/` stands for each service. What is for tests (`weft-testkit`) may be a dev-dependency anywhere.
-const DIRECTION: [(&str, Ours); 13] = [
+const DIRECTION: [(&str, Ours); 15] = [
     ("libs/wire", Ours::Only(&[])),
     ("libs/balance", Ours::Only(&[])),
     ("libs/settings", Ours::Only(&[])),
     ("libs/telemetry", Ours::Only(&[])),
     ("libs/identity", Ours::Only(&["weft-mesh"])),
     ("libs/mesh", Ours::Only(&[])),
+    ("libs/adapt", Ours::Only(&["weft-telemetry", "weft-wire"])),
+    ("libs/openapi", Ours::Only(&["weft-wire"])),
     ("libs/kit", Ours::Only(&["weft-settings", "weft-telemetry", "weft-identity", "weft-mesh", "weft-wire"])),
     ("libs/testkit", Ours::Only(&["weft-settings", "weft-telemetry", "weft-identity", "weft-mesh", "weft-wire"])),
     ("services/", Ours::Only(&["weft-kit"])),
     (
         "gateway",
-        Ours::Only(&["weft-wire", "weft-balance", "weft-mesh", "weft-settings", "weft-telemetry", "weft-identity"]),
+        Ours::Only(&[
+            "weft-wire",
+            "weft-balance",
+            "weft-mesh",
+            "weft-settings",
+            "weft-telemetry",
+            "weft-identity",
+            "weft-adapt",
+            "weft-openapi",
+        ]),
     ),
     ("cli", Ours::AllBut(&["weft-testkit", "weft-tests", "xtask"])),
     ("tests", Ours::AllBut(&["xtask"])),
