@@ -14,7 +14,8 @@ use crate::{
 };
 
 mod browsers;
-mod life;
+mod https;
+pub(crate) mod life;
 mod litellm;
 mod official;
 mod openapi;

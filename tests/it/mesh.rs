@@ -21,6 +21,7 @@ use crate::{
     http::{parse, request},
 };
 
+mod adapted;
 mod cluster;
 mod connect;
 mod faults;
@@ -179,6 +180,15 @@ impl Mesh {
         weft.args(["--admin", &format!("127.0.0.1:{admin}"), "--registry", &self.consul.registry()]);
         weft.args(["--identity", identity, "--log", "error", "--state"]).arg(state);
         Echo { process: Process::start(&mut weft), port, admin, id: format!("mcp-echo-{port}") }
+    }
+
+    /// A program on stdio as a member, under a name.
+    pub(crate) fn adapted(&self, name: &str, program: &str) -> Process {
+        let state = self.path(&format!("server-{}", self.made.fetch_add(1, Ordering::Relaxed)));
+        let mut weft = command(&variable("WEFT_BIN"));
+        weft.args(["adapt", "--name", name, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        weft.args(["--registry", &self.consul.registry(), "--identity", &self.identity(), "--log", "error", "--state"]);
+        Process::start(weft.arg(state).args(["--", program]))
     }
 
     pub(crate) fn gateway(&self) -> Gateway {

@@ -22,7 +22,7 @@ while read -r line; do
 done
 "#;
 
-fn script(folder: &Path) -> String {
+pub(crate) fn script(folder: &Path) -> String {
     let path = folder.join("server.sh");
     std::fs::write(&path, SCRIPT).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -30,7 +30,7 @@ fn script(folder: &Path) -> String {
 }
 
 /// Processes of a group that a script leads.
-fn alive(leader: &str) -> usize {
+pub(crate) fn alive(leader: &str) -> usize {
     let found = Command::new("pgrep").args(["-c", "-g", leader]).output().unwrap();
     String::from_utf8_lossy(&found.stdout).trim().parse().unwrap_or(0)
 }

@@ -186,3 +186,43 @@ fn a_question_asked_by_one_replica_is_answered_at_the_other() {
     let after = json!({ "jsonrpc": "2.0", "id": 3, "method": "ping" }).to_string();
     assert_eq!(request(second.port, "POST", "/mcp", &headers, after.as_bytes()).status, 200);
 }
+
+#[test]
+fn streams_of_a_killed_replica_end_and_their_clients_go_on_at_the_other() {
+    let mesh = Mesh::start();
+    let _server = mesh.echo();
+    let (mut first, second) = (mesh.gateway(), mesh.gateway());
+    [&first, &second].iter().for_each(|gateway| gateway.await_healthy(1));
+    let plain = [("content-type", "application/json")];
+    let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": { "protocolVersion": SESSION,
+        "capabilities": {}, "clientInfo": { "name": "test", "version": "1" } } });
+    let begun = request(first.port, "POST", "/mcp", &plain, initialize.to_string().as_bytes());
+    let token = begun.header("mcp-session-id").unwrap().to_owned();
+    let within = [("content-type", "application/json"), ("mcp-session-id", token.as_str())];
+    let sleep = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "echo_sleep",
+        "arguments": { "ms": 20_000 }, "_meta": { "progressToken": "p" } } });
+    let mut progress = send(first.port, "POST", "/mcp", &within, sleep.to_string().as_bytes());
+    read_until(&mut progress, &mut Vec::new(), |text| text.contains("notifications/progress"));
+    let listen = |port: u16| {
+        let body = crate::harness::stateless_body(
+            "subscriptions/listen",
+            &json!({ "notifications": { "toolsListChanged": true } }),
+        );
+        let headers = [plain[0], ("mcp-protocol-version", STATELESS), ("mcp-method", "subscriptions/listen")];
+        let mut stream = send(port, "POST", "/mcp", &headers, body.as_bytes());
+        read_until(&mut stream, &mut Vec::new(), |text| text.contains("subscriptions/acknowledged"));
+        stream
+    };
+    let mut news = listen(first.port);
+    first.process.signal("KILL");
+    first.process.wait();
+    // Nothing hangs: both streams are over.
+    for stream in [&mut progress, &mut news] {
+        let _ = std::io::Read::read_to_end(stream, &mut Vec::new());
+    }
+    let _again = listen(second.port);
+    let next = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call",
+        "params": { "name": "echo_echo", "arguments": { "text": "on" } } });
+    let answer = request(second.port, "POST", "/mcp", &within, next.to_string().as_bytes()).message();
+    assert_eq!(answer["result"]["content"][0]["text"], "on", "{answer}");
+}
