@@ -8,7 +8,7 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use weft_wire::{
     code,
     envelope::{self as wire, Body, Limits, Message},
@@ -122,7 +122,7 @@ pub(crate) fn unfold(gateway: &Gateway, call: Box<Call>) -> Result<Box<Call>, Re
         Err(malformed) => return Err(Refusal::Malformed(malformed.code(), malformed.to_string())),
     };
     let headers = match call.era() {
-        Era::Stateless => Arc::new(mirroring(&call.headers, &wanted, &lean.mirrored(&wanted.name))),
+        Era::Stateless => Arc::new(mirroring(&call.headers, &wanted, lean.mirrored(&wanted.name))),
         Era::Session => Arc::clone(&call.headers),
     };
     Ok(Box::new(Call { headers, body, what: What::Request(asked), ..*call }))
@@ -173,17 +173,9 @@ fn mirroring(client: &HeaderMap, wanted: &Folded, declared: &[ParamHeader]) -> H
     if let Ok(name) = HeaderValue::from_str(&headers::encode(&wanted.name)) {
         all.insert(HeaderName::from_static(headers::NAME), name);
     }
-    let arguments: Value =
-        if declared.is_empty() { Value::Null } else { serde_json::from_str(&wanted.arguments).unwrap_or_default() };
-    for param in declared {
-        let value = param.path.iter().try_fold(&arguments, |value, name| value.get(name));
-        let text = match value {
-            Some(Value::String(text)) => text.clone(),
-            Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
-            _ => continue,
-        };
-        let name = format!("{}{}", headers::PARAM_PREFIX, param.header.to_ascii_lowercase());
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(&headers::encode(&text))) {
+    // Arguments that cannot be mirrored are refused where every call's are.
+    for (name, value) in headers::mirror_params(declared, Some(&wanted.arguments)).unwrap_or_default() {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             all.insert(name, value);
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     conformance::Server,
     fake::Foreign,
     harness::{Weft, eventually, stateless_body},
-    http::{read_until, request, send},
+    http::{events, read_until, request, send},
 };
 
 /// A gateway with these settings; the file lives as long as it.
@@ -215,4 +215,28 @@ fn a_tool_that_asks_back_can_be_called_from_a_lean_endpoint() {
     let again = json!({ "name": "call_tool", "arguments": inner, "inputResponses": answers, "requestState": asked["result"]["requestState"] });
     let done = ask(&weft, "/mcp/v/lean", "tools/call", &again);
     assert!(done["result"]["isError"] != true && done.to_string().contains("Ada"), "{done}");
+}
+
+#[test]
+fn a_session_is_asked_on_the_stream_of_its_lean_call() {
+    let server = Server::start();
+    let (weft, _file) = up("", &["--add", &format!("conf=http://127.0.0.1:{}/mcp", server.port)]);
+    let body = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": { "protocolVersion": "2025-11-25",
+        "capabilities": { "elicitation": {} }, "clientInfo": { "name": "test", "version": "1" } } });
+    let opened = weft.post("/mcp/v/lean", &[], &body.to_string());
+    let token = opened.header("mcp-session-id").unwrap().to_owned();
+    let headers = [("content-type", "application/json"), ("mcp-session-id", token.as_str())];
+    let call = json!({ "jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": { "name": "call_tool",
+        "arguments": { "name": "conf_test_elicitation", "arguments": { "message": "Who?" } } } });
+    let mut stream = send(weft.port, "POST", "/mcp/v/lean", &headers, call.to_string().as_bytes());
+    let mut raw = Vec::new();
+    let text = read_until(&mut stream, &mut raw, |text| text.contains("elicitation/create"));
+    let question: Value = serde_json::from_str(&events(&text).last().unwrap().1).unwrap();
+    assert_eq!(question["params"]["message"], "Who?", "{question}");
+    let content = json!({ "username": "ada", "email": "a@b.example" });
+    let answer =
+        json!({ "jsonrpc": "2.0", "id": question["id"], "result": { "action": "accept", "content": content } });
+    assert_eq!(weft.post("/mcp/v/lean", &[("mcp-session-id", &token)], &answer.to_string()).status, 202);
+    let text = read_until(&mut stream, &mut raw, |text| text.contains("User response"));
+    assert!(text.contains("ada"), "{text}");
 }

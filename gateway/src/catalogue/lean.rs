@@ -12,10 +12,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use weft_mesh::ServiceId;
-use weft_wire::{
-    headers::{ParamHeader, param_headers},
-    splice::quote,
-};
+use weft_wire::{headers::ParamHeader, splice::quote};
 
 use super::{
     rank::{Index, Text, nearest},
@@ -195,11 +192,8 @@ impl Lean {
     }
 
     /// The arguments that a tool wants mirrored in headers.
-    pub(crate) fn mirrored(&self, name: &str) -> Vec<ParamHeader> {
-        let Some((_, entry)) = self.tools.get(name) else { return Vec::new() };
-        let raw = raw(entry, name);
-        let schema = serde_json::from_str::<Described<'_>>(&raw).ok().and_then(|described| described.input_schema);
-        schema.and_then(|schema| param_headers(schema.get()).ok()).unwrap_or_default()
+    pub(crate) fn mirrored(&self, name: &str) -> &[ParamHeader] {
+        self.tools.get(name).map_or(&[], |(_, entry)| &entry.mirrored)
     }
 }
 

@@ -78,7 +78,8 @@ fn a_description_has_what_a_call_needs_and_no_more() {
 
 #[test]
 fn arguments_to_be_mirrored_are_known() {
-    let mirrored = lean().mirrored("files_read_file");
+    let lean = lean();
+    let mirrored = lean.mirrored("files_read_file");
     assert_eq!((mirrored.len(), mirrored[0].header.as_str()), (1, "Path"));
-    assert!(lean().mirrored("files_write_file").is_empty() && lean().mirrored("unknown").is_empty());
+    assert!(lean.mirrored("files_write_file").is_empty() && lean.mirrored("unknown").is_empty());
 }
