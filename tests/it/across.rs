@@ -117,6 +117,14 @@ fn a_stateless_client_that_goes_away_calls_its_call_off() {
     assert_eq!(foreign.seen.cancelled.load(Ordering::Relaxed), 0);
     drop(stream);
     eventually("the server was told", || foreign.seen.cancelled.load(Ordering::Relaxed) == 1);
+    // And when it goes before the server has said anything.
+    let (headers, body) = asking("elder_mute", &json!({}));
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let calls = foreign.seen.calls.load(Ordering::Relaxed);
+    let stream = send(weft.port, "POST", "/mcp", &headers, body.as_bytes());
+    eventually("the server works on it", || foreign.seen.calls.load(Ordering::Relaxed) > calls);
+    drop(stream);
+    eventually("the server was told again", || foreign.seen.cancelled.load(Ordering::Relaxed) == 2);
 }
 
 #[test]

@@ -97,14 +97,17 @@ impl Errand<'_> {
         let text = std::str::from_utf8(&shipment.outgoing.body).unwrap_or_default();
         let body = translate::request_to_session(text, &raw_id, &raw_id);
         shipment.outgoing.body = body.ok_or_else(|| Refusal::Unknown("params cannot be read".into()))?.into();
+        let link = session.link(gateway, &shipment.service).await?;
         if let Some(level) = self.client.level {
-            session.link(gateway, &shipment.service).await?.tell_at_least(session, level).await;
+            link.tell_at_least(session, level).await;
         }
+        // From here on the server is told when the client goes away, even before it has begun to answer.
+        let mut underway =
+            Underway { gateway: Arc::clone(gateway), session: Arc::clone(session), link, raw_id, over: false };
         let (landed, link) = over_link(gateway, session, &mut shipment).await?;
+        underway.link = link;
         let Landed { answer, load, deadline, .. } = landed;
         let gateway = Arc::clone(gateway);
-        let underway =
-            Underway { gateway: Arc::clone(&gateway), session: Arc::clone(session), link, raw_id, over: false };
         match answer {
             Answer::Events { body, .. } => {
                 let events = Events::new(body, gateway.settings.limits.event_bytes);

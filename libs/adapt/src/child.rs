@@ -50,7 +50,8 @@ pub(crate) async fn start(options: &Options) -> Result<Wire, String> {
     let kept = ["PATH", "HOME", "LANG", "TMPDIR"];
     command.envs(kept.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
     command.envs(variables.iter().map(|(name, value)| (name, value)));
-    command.process_group(0).kill_on_drop(true);
+    // A shim that is killed cannot end what it has started: it is told of our end by the kernel, and does that.
+    command.process_group(0).kill_on_drop(options.shim.is_none());
     if let Some(directory) = directory {
         command.current_dir(directory);
     }

@@ -1,6 +1,6 @@
 //! A server that speaks on stdio, or by the HTTP+SSE transport of 2024-11-05 → the same server behind Streamable HTTP.
 //!
-//! [`Adapter::handle`] answers HTTP requests; behind it one [`line::Line`] per session, per caller or for all carries messages to a
+//! [`Adapter::handle`] answers HTTP requests; behind it one line per session, per caller or for all carries messages to a
 //! program or an old server and back. Ids and progress tokens are the adapter's own on a line, so that many sessions can share one.
 //! Nothing that arrives over HTTP says what is started: that is in [`Options`] alone.
 

@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(crate) const WORD: &str = "__weft-child";
 
 /// A program that was asked to end has this long.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_millis(1500);
 
 /// Becomes the shim when the arguments of this process say so; to be called before anything else. None for any other arguments.
 pub fn run() -> Option<ExitCode> {

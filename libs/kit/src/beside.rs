@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 use crate::service::Task;
 
 /// For tasks to end when they are told to.
-const END: Duration = Duration::from_secs(1);
+const END: Duration = Duration::from_secs(5);
 
 /// Running tasks. Dropping it tells them to end; [`end`](Self::end) also waits for it.
 pub(crate) struct Beside {

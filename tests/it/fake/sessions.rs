@@ -43,6 +43,7 @@ fn answer(writer: &mut TcpStream, head: &str, message: &Value, seen: &Seen) -> s
     let result = match method {
         "tools/list" => json!({ "tools": [
             { "name": "ask", "inputSchema": { "type": "object" } },
+            { "name": "mute", "inputSchema": { "type": "object" } },
             { "name": "ping", "inputSchema": { "type": "object" } },
             { "name": "slow", "inputSchema": { "type": "object" } },
             { "name": "whose", "inputSchema": { "type": "object" } },
@@ -51,6 +52,8 @@ fn answer(writer: &mut TcpStream, head: &str, message: &Value, seen: &Seen) -> s
             seen.calls.fetch_add(1, Ordering::Relaxed);
             match message["params"]["name"].as_str().unwrap_or_default() {
                 "ask" => return ask(writer, id),
+                // Works, and says nothing.
+                "mute" => return Ok(()),
                 "slow" => return stream(writer, &[progress(message)]),
                 "whose" => text(&session.unwrap_or_default()),
                 _ => text("pong"),
