@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{Method, Request, Response, request::Parts};
+use http::{Method, Request, Response, header, request::Parts};
 use http_body_util::Full;
 
 use crate::{
@@ -32,12 +32,19 @@ pub(crate) enum Front {
     Message,
     /// `/mcp/v1/…`.
     Rest(rest::Route),
+    /// A browser asking for permission to use one of these.
+    Preflight,
 }
 
 impl Front {
     /// The front that a request is for; none when it is for MCP itself.
     pub(crate) fn of(parts: &Parts) -> Result<Option<Self>, Refusal> {
         let path = parts.uri.path();
+        let asks = parts.method == Method::OPTIONS && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        if asks && (path.starts_with("/mcp/v1/") || path == "/messages" || path == "/sse" || path.starts_with("/sse/"))
+        {
+            return Ok(Some(Self::Preflight));
+        }
         if let Some(rest) = path.strip_prefix("/mcp/v1/") {
             return rest::Route::of(&parts.method, rest).map(|route| Some(Self::Rest(route)));
         }
@@ -60,6 +67,10 @@ impl Front {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
         match self {
+            Self::Preflight => {
+                record.keep_silent();
+                Ok(path::preflight(&parts))
+            }
             Self::Stream(surface) => pipe::open(gateway, peer, &parts, surface, record),
             Self::Message => pipe::message(gateway, peer, (parts, body), record).await,
             Self::Rest(route) => {

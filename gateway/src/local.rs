@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// What a client may say about itself that is remembered, in bytes; more is refused, because it is sent with each request.
-const INTRODUCTION: usize = 4096;
+pub(crate) const INTRODUCTION: usize = 4096;
 
 /// Answers a local method.
 pub(crate) fn answer(

@@ -74,13 +74,16 @@ where
         },
         Verb::Get => forward::own_stream::open(gateway, paced.caller(), &surface, &parts.headers, record).await,
         Verb::Delete => end(gateway, &paced, &surface, &parts.headers, record),
-        Verb::Preflight => {
-            let mut response = reply::accepted();
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            door::preflight(parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS), response.headers_mut());
-            Ok(response)
-        }
+        Verb::Preflight => Ok(preflight(&parts)),
     }
+}
+
+/// What a browser that asks for permission is told.
+pub(crate) fn preflight(parts: &http::request::Parts) -> Response<Body> {
+    let mut response = reply::accepted();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    door::preflight(parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS), response.headers_mut());
+    response
 }
 
 /// The steps of one message.

@@ -59,6 +59,9 @@ fn rest_has_every_call_with_the_status_that_says_what_happened() {
     ask["inputResponses"] = json!({ "question-1": { "action": "accept", "content": { "name": "Ada" } } });
     let done = rest(&weft, "POST", "tools/call", &ask);
     assert_eq!((done.status, &done.json()["content"][0]["text"]), (200, &json!("Hello, Ada!")), "{}", done.text());
+    let page = [("origin", "http://localhost:3000"), ("access-control-request-method", "POST")];
+    let allowed = request(weft.port, "OPTIONS", "/mcp/v1/tools/call", &page, b"");
+    assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (204, Some("http://localhost:3000")));
     let foreign = [("content-type", "application/json"), ("host", "evil.example")];
     assert_eq!(request(weft.port, "GET", "/mcp/v1/tools/list", &foreign, b"").status, 403);
 }

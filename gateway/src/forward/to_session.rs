@@ -32,6 +32,7 @@ use crate::{
     admit::Ticket,
     call::Call,
     handover,
+    local::INTRODUCTION,
     record::{Late, Record},
     refusal::{Broken, Refusal},
     reply::{
@@ -69,6 +70,10 @@ pub(super) async fn forward(
         return Err(Refusal::UnknownMethod(asked.method.clone()));
     }
     let introduced = Introduced::of(&call.body);
+    if introduced.capabilities.len() + introduced.client_info.len() > INTRODUCTION {
+        let message = format!("clientCapabilities and clientInfo together are limited to {INTRODUCTION} bytes");
+        return Err(Refusal::Malformed(code::INVALID_PARAMS, message));
+    }
     let session = gateway.sessions.of_caller(&call.caller, &call.headers, &introduced);
     let client = Client {
         id: asked.id.clone(),

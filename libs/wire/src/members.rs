@@ -32,6 +32,14 @@ impl<'a> Members<'a> {
         self.0.iter().find(|(known, _)| known == key).map(|(_, raw)| &**raw)
     }
 
+    /// The raw value of a member that nobody has set, for as long as the text that it was parsed from.
+    pub fn original(&self, key: &str) -> Option<&'a str> {
+        self.0.iter().find(|(known, _)| known == key).and_then(|(_, raw)| match raw {
+            Cow::Borrowed(raw) => Some(*raw),
+            Cow::Owned(_) => None,
+        })
+    }
+
     /// The text of a member that is a string.
     pub fn text(&self, key: &str) -> Option<Cow<'_, str>> {
         crate::object::string(self.get(key)?)

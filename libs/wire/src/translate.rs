@@ -43,36 +43,30 @@ pub fn request_to_session(message: &str, id: &str, token: &str) -> Option<String
     })?;
     let mut members = Members::parse(&message)?;
     members.set("id", id);
-    let params = members.get("params")?.to_owned();
-    let mut params = Members::parse(&params)?;
+    let mut params = Members::parse(members.original("params")?)?;
     // What was answered goes to the server by itself.
     params.retain(|key| !matches!(key, "requestState" | "inputResponses"));
-    let params = params.to_json();
-    members.set("params", params.as_str());
+    members.set("params", params.to_json());
     Some(members.to_json())
 }
 
 /// The request with the answers to what the server asked for.
 pub fn request_again(message: &str, responses: &str, state: Option<&str>) -> Option<String> {
     let mut members = Members::parse(message)?;
-    let raw = members.get("params").unwrap_or("{}").to_owned();
-    let mut params = Members::parse(&raw)?;
+    let mut params = Members::parse(members.original("params").unwrap_or("{}"))?;
     params.set("inputResponses", responses);
     params.remove("requestState");
     if let Some(state) = state {
         params.set("requestState", state);
     }
-    let params = params.to_json();
-    members.set("params", params.as_str());
+    members.set("params", params.to_json());
     Some(members.to_json())
 }
 
 fn with_meta(message: &str, change: impl FnOnce(&mut Members<'_>)) -> Option<String> {
     let mut members = Members::parse(message)?;
-    let raw = members.get("params").unwrap_or("{}").to_owned();
-    let mut params = Members::parse(&raw)?;
-    let raw = params.get("_meta").filter(|raw| *raw != "null").unwrap_or("{}").to_owned();
-    let mut meta = Members::parse(&raw)?;
+    let mut params = Members::parse(members.original("params").unwrap_or("{}"))?;
+    let mut meta = Members::parse(params.original("_meta").filter(|raw| *raw != "null").unwrap_or("{}"))?;
     change(&mut meta);
     if meta.is_empty() {
         params.remove("_meta");
@@ -95,8 +89,7 @@ pub fn response_to_session(message: &str, method: &str) -> Option<String> {
         members.set("error", error);
         return Some(members.to_json());
     }
-    let raw = members.get("result")?.to_owned();
-    let mut result = Members::parse(&raw)?;
+    let mut result = Members::parse(members.original("result")?)?;
     result.retain(|key| !matches!(key, "resultType" | "ttlMs" | "cacheScope"));
     // The session era knows objects only; the same is in the text beside it (2025-11-25, structured content).
     if result.get("structuredContent").is_some_and(|raw| !raw.starts_with('{')) {
@@ -115,8 +108,7 @@ pub fn response_to_stateless(message: &str, method: &str, id: &Id<'_>) -> Option
         members.set("error", error);
         return Some(members.to_json());
     }
-    let raw = members.get("result")?.to_owned();
-    let mut result = Members::parse(&raw)?;
+    let mut result = Members::parse(members.original("result")?)?;
     result.set_default("resultType", "\"complete\"");
     if is_cacheable(method) {
         result.set_default("ttlMs", "0");
