@@ -5,8 +5,7 @@
 
 use std::{
     fs,
-    io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -24,7 +23,7 @@ use rustls::{
 };
 use time::{Duration, OffsetDateTime};
 
-use crate::{Identity, IdentityError, Material, Source};
+use crate::{Identity, IdentityError, Material, Source, keep_first};
 
 const TRUST_DOMAIN: &str = "weft.local";
 const CA_LIFE: Duration = Duration::days(3650);
@@ -51,7 +50,7 @@ impl DevCa {
         let path = dir.join("dev-ca.pem");
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(dir, &path)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(&path)?,
             Err(error) => return Err(file(&path, &error)),
         };
         Self::parse(&path, &text)
@@ -92,7 +91,7 @@ impl DevCa {
     }
 }
 
-fn create(dir: &Path, path: &Path) -> Result<String, IdentityError> {
+fn create(path: &Path) -> Result<String, IdentityError> {
     let issue = |error: rcgen::Error| IdentityError::Issue(error.to_string());
     let key = KeyPair::generate().map_err(issue)?;
     let now = OffsetDateTime::now_utc();
@@ -105,24 +104,9 @@ fn create(dir: &Path, path: &Path) -> Result<String, IdentityError> {
     params.not_after = now + CA_LIFE;
     let certificate = params.self_signed(&key).map_err(issue)?;
     let text = format!("{}{}", key.serialize_pem(), certificate.pem());
-    // Written whole under another name and linked into place: whoever comes second finds the first one's.
-    let fresh = dir.join(format!(".dev-ca-{}-{}", std::process::id(), now.unix_timestamp_nanos()));
-    let mut out = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&fresh)
-        .map_err(|error| file(&fresh, &error))?;
-    out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(|error| file(&fresh, &error))?;
-    let linked = fs::hard_link(&fresh, path);
-    let removed = fs::remove_file(&fresh);
-    match linked {
-        Ok(()) => removed.map_err(|error| file(&fresh, &error)).map(|()| text),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            fs::read_to_string(path).map_err(|error| file(path, &error))
-        }
-        Err(error) => Err(file(path, &error)),
-    }
+    // Whoever comes second finds the first one's.
+    let kept = keep_first(path, text.as_bytes()).map_err(|error| file(path, &error))?;
+    String::from_utf8(kept).map_err(|_| IdentityError::File { path: path.into(), why: "it is no PEM text".to_owned() })
 }
 
 fn named(name: &str) -> DistinguishedName {

@@ -18,7 +18,7 @@ use rustls::{
     version::TLS13,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector, client, server};
 
 use crate::{
     IdentityError, Peers, Source,
@@ -34,16 +34,32 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider())))
 }
 
+/// Makes our provider of cryptography that of the process, for libraries that ask rustls for its default: some of them bring another
+/// one along, and rustls does not choose.
+pub fn settle_provider() {
+    // Settled before: the same.
+    let _ = aws_lc_rs::default_provider().install_default();
+}
+
+/// A handshake whose first message has been read.
+pub(crate) type Begun<S> = tokio_rustls::StartHandshake<S>;
+
 /// The server's side.
 #[derive(Clone)]
 pub struct Acceptor {
     source: Arc<dyn Source>,
     allow: Peers,
+    protocols: &'static [&'static [u8]],
 }
 
 impl Acceptor {
     pub(crate) fn new(source: Arc<dyn Source>, allow: Peers) -> Self {
-        Self { source, allow }
+        Self { source, allow, protocols: &[b"h2", b"http/1.1"] }
+    }
+
+    /// Speaks these protocols instead (RFC 7301).
+    pub(crate) fn speaking(self, protocols: &'static [&'static [u8]]) -> Self {
+        Self { protocols, ..self }
     }
 
     /// Proves the peer, and ourselves to it.
@@ -51,10 +67,18 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        let begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await;
+        self.go_on(begun.map_err(|error| explain(&error, &Unexpected::default()))?).await
+    }
+
+    /// The rest of a handshake.
+    pub(crate) async fn go_on<S>(&self, begun: Begun<S>) -> Result<(server::TlsStream<S>, PeerId), IdentityError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let unexpected = Unexpected::default();
         let config = self.config(&unexpected)?;
-        let accepted = TlsAcceptor::from(config).accept(stream).await;
-        let stream = accepted.map_err(|error| explain(&error, &unexpected))?;
+        let stream = begun.into_stream(config).await.map_err(|error| explain(&error, &unexpected))?;
         let proven = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(spiffe_id);
         let name = proven.ok_or(IdentityError::WrongName { found: String::new() })?;
         self.source.admits(&name).await?;
@@ -75,7 +99,7 @@ impl Acceptor {
             .map_err(|error| IdentityError::Handshake(error.to_string()))?
             .with_client_cert_verifier(Arc::new(verifier))
             .with_cert_resolver(Arc::new(Present(Arc::clone(&material.key))));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = self.protocols.iter().map(|protocol| protocol.to_vec()).collect();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(Arc::new(config))
@@ -97,7 +121,12 @@ impl Connector {
     /// Offers HTTP/2 before HTTP/1.1 (RFC 7301); the server chooses.
     #[must_use]
     pub fn offering_http2(self) -> Self {
-        Self { protocols: &[b"h2", b"http/1.1"], ..self }
+        self.speaking(&[b"h2", b"http/1.1"])
+    }
+
+    /// Speaks these protocols instead (RFC 7301).
+    pub(crate) fn speaking(self, protocols: &'static [&'static [u8]]) -> Self {
+        Self { protocols, ..self }
     }
 
     /// Proves that the peer is `expected` (a SPIFFE URI), and ourselves to it.
@@ -131,7 +160,7 @@ impl Connector {
 
 /// Presents one certificate, whatever is asked for.
 #[derive(Debug)]
-struct Present(Arc<CertifiedKey>);
+pub(crate) struct Present(pub(crate) Arc<CertifiedKey>);
 
 impl ResolvesServerCert for Present {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
@@ -150,24 +179,27 @@ impl ResolvesClientCert for Present {
 }
 
 /// Which rule a failed handshake broke: from our own check, or from the alert that the peer sent.
-fn explain(error: &io::Error, unexpected: &Unexpected) -> IdentityError {
+pub(crate) fn explain(error: &io::Error, unexpected: &Unexpected) -> IdentityError {
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         return IdentityError::Handshake(error.to_string());
     };
-    let found = || unexpected.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
-    match tls {
+    match explain_tls(tls) {
+        IdentityError::WrongName { .. } => {
+            let found = unexpected.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+            IdentityError::WrongName { found }
+        }
+        explained => explained,
+    }
+}
+
+/// The same of an error of rustls, which does not know the name that was wrong.
+pub(crate) fn explain_tls(error: &Error) -> IdentityError {
+    match error {
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => IdentityError::PlainText,
-        Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::Expired
-            | CertificateError::NotValidYet
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYetContext { .. } => IdentityError::Expired,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                IdentityError::WrongName { found: found() }
-            }
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => IdentityError::Foreign,
-            other => IdentityError::Handshake(format!("{other:?}")),
-        },
+        Error::InvalidCertificate(certificate) => explain_certificate(certificate),
+        Error::InvalidCertRevocationList(list) => {
+            IdentityError::Uncertain(format!("the list cannot be used: {list:?}"))
+        }
         Error::NoCertificatesPresented | Error::AlertReceived(AlertDescription::CertificateRequired) => {
             IdentityError::NoCertificate
         }
@@ -175,7 +207,29 @@ fn explain(error: &io::Error, unexpected: &Unexpected) -> IdentityError {
             IdentityError::OldProtocol
         }
         Error::AlertReceived(AlertDescription::CertificateExpired) => IdentityError::Expired,
+        Error::AlertReceived(AlertDescription::CertificateRevoked) => IdentityError::Revoked,
         Error::AlertReceived(AlertDescription::UnknownCA | AlertDescription::DecryptError) => IdentityError::Foreign,
         other => IdentityError::Handshake(other.to_string()),
+    }
+}
+
+fn explain_certificate(error: &CertificateError) -> IdentityError {
+    match error {
+        CertificateError::Expired
+        | CertificateError::NotValidYet
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYetContext { .. } => IdentityError::Expired,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            IdentityError::WrongName { found: String::new() }
+        }
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => IdentityError::Foreign,
+        CertificateError::Revoked => IdentityError::Revoked,
+        CertificateError::UnknownRevocationStatus => {
+            IdentityError::Uncertain("there is no list of its authority".to_owned())
+        }
+        CertificateError::ExpiredRevocationList | CertificateError::ExpiredRevocationListContext { .. } => {
+            IdentityError::Uncertain("the list of its authority is out of date".to_owned())
+        }
+        other => IdentityError::Handshake(format!("{other:?}")),
     }
 }

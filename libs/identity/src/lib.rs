@@ -11,16 +11,25 @@ mod consul;
 mod dev;
 mod files;
 mod handshake;
+mod life;
 mod open;
 mod pem;
+mod private;
 mod public;
+mod same;
+mod served;
 mod vault;
 mod verify;
 
 pub use dev::DevCa;
 pub use files::Files;
-pub use handshake::{Acceptor, Connector, PeerId};
+pub use handshake::{Acceptor, Connector, PeerId, settle_provider};
+pub use life::Life;
+pub use private::keep_first;
 pub use public::Public;
+pub use served::{Chain, Guest, Proven, Served, ServedFiles};
+/// A client's connection after the handshake.
+pub use tokio_rustls::server::TlsStream;
 pub use vault::{Login, Vault};
 
 use futures_util::future::BoxFuture;
@@ -55,6 +64,12 @@ pub enum IdentityError {
     /// The peer's certificate is out of its time, or ours is to the peer.
     #[error("the certificate has expired or is not valid yet; check the clocks and the rotation")]
     Expired,
+    /// The peer's certificate was revoked, or ours to the peer.
+    #[error("the certificate has been revoked")]
+    Revoked,
+    /// No list tells whether the peer's certificate was revoked.
+    #[error("it cannot be told whether the certificate has been revoked: {0}")]
+    Uncertain(String),
     /// The peer's certificate comes from an authority we do not know, or the peer does not know ours.
     #[error("the certificate is not signed by the mesh's authority")]
     Foreign,
@@ -83,6 +98,8 @@ impl IdentityError {
             Self::OldProtocol => "old_protocol",
             Self::NoCertificate => "no_certificate",
             Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Uncertain(_) => "revocation_unknown",
             Self::Foreign => "foreign",
             Self::WrongName { .. } => "wrong_name",
             Self::Denied(_) => "denied",
@@ -144,6 +161,11 @@ impl Identity {
     /// The name in the certificate, `spiffe://<trust domain>/svc/<name>`.
     pub fn spiffe_id(&self) -> String {
         self.source.current().spiffe_id.clone()
+    }
+
+    /// How long the present certificate is valid.
+    pub fn life(&self) -> Option<Life> {
+        Life::of(self.source.current().key.cert.first()?)
     }
 
     /// The server's side of handshakes; ALPN offers `h2` and `http/1.1`.

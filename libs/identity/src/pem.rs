@@ -32,17 +32,12 @@ impl std::fmt::Display for Fault {
 
 /// The certificate first in `chain`, its intermediates behind it; the key as PKCS#8 or SEC1; one or more authorities.
 pub(crate) fn material(chain: &[u8], key: &[u8], authorities: &[u8]) -> Result<Material, Fault> {
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain)
-        .collect::<Result<_, _>>()
-        .map_err(|error| Fault::Certificate(error.to_string()))?;
+    let chain = all(chain)?;
     let first = chain.first().ok_or_else(|| Fault::Certificate("it holds no certificate".into()))?;
     let spiffe_id = spiffe_id(first).ok_or_else(|| {
         Fault::Certificate("its certificate has no single SPIFFE URI as subject alternative name".into())
     })?;
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| Fault::Key(error.to_string()))?;
-    let signing = any_supported_type(&key).map_err(|error| Fault::Key(error.to_string()))?;
-    let certified = CertifiedKey::new(chain, signing);
-    certified.keys_match().map_err(|error| Fault::Key(format!("it does not fit the certificate: {error}")))?;
+    let certified = fitting(chain, key)?;
     let mut roots = RootCertStore::empty();
     for authority in CertificateDer::pem_slice_iter(authorities) {
         let authority = authority.map_err(|error| Fault::Authorities(error.to_string()))?;
@@ -52,6 +47,26 @@ pub(crate) fn material(chain: &[u8], key: &[u8], authorities: &[u8]) -> Result<M
         return Err(Fault::Authorities("they hold no certificate".into()));
     }
     Ok(Material { key: Arc::new(certified), roots: Arc::new(roots), spiffe_id })
+}
+
+/// A certificate, its intermediates behind it, and its key, without authorities.
+pub(crate) fn certified(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, Fault> {
+    fitting(all(chain)?, key)
+}
+
+fn all(chain: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Fault::Certificate(error.to_string()))?;
+    if chain.is_empty() { Err(Fault::Certificate("it holds no certificate".into())) } else { Ok(chain) }
+}
+
+fn fitting(chain: Vec<CertificateDer<'static>>, key: &[u8]) -> Result<CertifiedKey, Fault> {
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| Fault::Key(error.to_string()))?;
+    let signing = any_supported_type(&key).map_err(|error| Fault::Key(error.to_string()))?;
+    let certified = CertifiedKey::new(chain, signing);
+    certified.keys_match().map_err(|error| Fault::Key(format!("it does not fit the certificate: {error}")))?;
+    Ok(certified)
 }
 
 /// The certificates of a file.

@@ -10,7 +10,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{IdentityError, handshake::provider, pem};
 
-/// The client's side of handshakes with servers outside of the mesh: TLS 1.2 or 1.3, HTTP/1.1.
+/// The client's side of handshakes with servers outside of the mesh: TLS 1.2 or 1.3, HTTP/1.1 or what needs no name.
 #[derive(Clone)]
 pub struct Public {
     config: Arc<ClientConfig>,
@@ -25,6 +25,15 @@ impl std::fmt::Debug for Public {
 impl Public {
     /// Trusts the system's authorities, and those in the PEM file `authorities`.
     pub fn new(authorities: Option<&Path>) -> Result<Self, IdentityError> {
+        Self::speaking(&[b"http/1.1"], authorities)
+    }
+
+    /// The same for protocols that are not named in the handshake.
+    pub fn plain(authorities: Option<&Path>) -> Result<Self, IdentityError> {
+        Self::speaking(&[], authorities)
+    }
+
+    fn speaking(protocols: &[&[u8]], authorities: Option<&Path>) -> Result<Self, IdentityError> {
         let failed = |error: rustls::Error| IdentityError::Source(error.to_string());
         let extra = match authorities {
             None => Vec::new(),
@@ -37,7 +46,7 @@ impl Public {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Self { config: Arc::new(config) })
     }
 

@@ -16,19 +16,23 @@ use hyper::body::Incoming;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
+use weft_identity::Identity;
+use weft_telemetry::names;
 
 use crate::caller::{self, Arrived, Caller};
 use crate::core::Core;
 use crate::engine::Engine;
+use crate::fitness::Fitness;
 use crate::host::{Host, RenderMetrics};
 use crate::server::Server;
 use crate::session_era::SessionEra;
+use crate::trace::Traced;
 
 /// The path of the MCP endpoint.
 pub(crate) const PATH: &str = "/mcp";
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
-pub(crate) type Sdk = StreamableHttpService<Server, NeverSessionManager>;
+pub(crate) type Sdk = StreamableHttpService<Traced, NeverSessionManager>;
 
 /// What all connections of an instance share.
 pub(crate) struct Site {
@@ -37,8 +41,10 @@ pub(crate) struct Site {
     namespace: String,
     body_limit: usize,
     metrics: Option<RenderMetrics>,
+    identity: Option<Identity>,
     ready: AtomicBool,
     engine: Option<Arc<dyn Engine>>,
+    core: Arc<Core>,
     pub(crate) session_era: SessionEra,
 }
 
@@ -67,7 +73,7 @@ impl Site {
             let own = host.listen.ip().to_string();
             config.with_allowed_hosts(["localhost", "127.0.0.1", "::1", &own])
         };
-        let one = Server { core: Arc::clone(core), local: None };
+        let one = Traced(Server { core: Arc::clone(core), local: None });
         let sdk = StreamableHttpService::new(move || Ok(one.clone()), Arc::default(), config);
         Self {
             sdk: Arc::new(sdk),
@@ -75,8 +81,10 @@ impl Site {
             namespace: core.rules.namespace.clone(),
             body_limit: host.body_limit,
             metrics: host.metrics.clone(),
+            identity: host.identity.clone(),
             ready: AtomicBool::new(false),
             engine: core.service.engine.clone(),
+            core: Arc::clone(core),
             session_era: SessionEra::default(),
         }
     }
@@ -93,7 +101,21 @@ impl Site {
 
     /// Whether new calls are welcome.
     pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire) && self.engine.as_ref().is_none_or(|engine| engine.is_healthy())
+        let engine = self.engine.as_ref().is_none_or(|engine| engine.is_healthy());
+        self.ready.load(Ordering::Acquire) && engine && self.fitness() != Fitness::Unfit
+    }
+
+    /// How the service fares with what is behind it.
+    fn fitness(&self) -> Fitness {
+        self.core.service.fitness.as_ref().map_or(Fitness::Fit, |feel| feel())
+    }
+
+    /// Until when we can prove who we are, for whoever reads the metrics.
+    fn tell_certificate(&self) {
+        let Some(life) = self.identity.as_ref().and_then(Identity::life) else { return };
+        let (begins, ends) = life.seconds();
+        metrics::gauge!(names::CERTIFICATE_BEGIN.name, "of" => "mesh").set(begins);
+        metrics::gauge!(names::CERTIFICATE_END.name, "of" => "mesh").set(ends);
     }
 
     /// The other end of a connection that proves nothing.
@@ -123,6 +145,17 @@ impl Site {
         self.session_era_call(arrived, request).await
     }
 
+    /// In one word, for people.
+    fn state(&self) -> &'static str {
+        match (self.ready.load(Ordering::Acquire), self.fitness()) {
+            (false, _) => "stopping",
+            (true, Fitness::Unfit) => "unfit",
+            (true, Fitness::Degraded) => "degraded",
+            (true, Fitness::Fit) if self.is_ready() => "ready",
+            (true, Fitness::Fit) => "stopping",
+        }
+    }
+
     /// Health for whoever can connect: no secrets, no details.
     pub(crate) fn health<B>(&self, request: &Request<B>) -> Response<Body> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
@@ -132,14 +165,16 @@ impl Site {
         match request.uri().path() {
             "/live" => plain(StatusCode::OK, "live\n"),
             "/ready" if ready => plain(StatusCode::OK, "ready\n"),
-            "/ready" => plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+            "/ready" => plain(StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", self.state())),
             "/health" => {
                 let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-                let state = if ready { "ready" } else { "stopping" };
-                json(status, format!("{{\"service\":\"{}\",\"state\":\"{state}\"}}\n", self.name))
+                json(status, format!("{{\"service\":\"{}\",\"state\":\"{}\"}}\n", self.name, self.state()))
             }
             "/metrics" => match &self.metrics {
-                Some(render) => plain(StatusCode::OK, render()),
+                Some(render) => {
+                    self.tell_certificate();
+                    plain(StatusCode::OK, render())
+                }
                 None => plain(StatusCode::NOT_FOUND, "not found\n"),
             },
             _ => plain(StatusCode::NOT_FOUND, "not found\n"),

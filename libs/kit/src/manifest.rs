@@ -18,6 +18,8 @@ pub struct Manifest {
     pub port: u16,
     /// How the gateway picks an instance.
     pub policy: Policy,
+    /// What places a call where the policy is consistent hashing: `session`, `caller`, `argument:<name>` or `header:<name>`.
+    pub key: Option<String>,
     /// URI schemes that pass through the gateway unchanged because only this service owns them (`file`).
     #[serde(default)]
     pub schemes: Vec<String>,

@@ -15,8 +15,6 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use weft_identity::{Identity, Peers};
 use weft_mesh::Registry;
 use weft_telemetry::{LogFormat, Recorder};
@@ -27,6 +25,7 @@ use crate::seal::SealKey;
 use crate::serve::serve;
 use crate::service::Service;
 use crate::settings::{HostSettings, Settings};
+use crate::signals::stop_signal;
 use crate::stdio::serve_streams;
 
 /// For every program that has a service in it: small blocks that live for one call are most of what a server allocates.
@@ -74,20 +73,26 @@ struct Flags {
     /// Log filter, e.g. `info` or `weft_kit=debug`.
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+    /// The collector that traces are sent to, e.g. `http://127.0.0.1:4317`.
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
     /// Override any setting, e.g. `--set service.root=/data`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Print the JSON Schema of the settings and exit.
     #[arg(long)]
     settings_schema: bool,
+    /// Ask the one that runs at this administration address whether it is ready, and exit: for health checks of containers.
+    #[arg(long, value_name = "ADDR")]
+    health: Option<String>,
     /// Print the tool list and exit.
     #[arg(long)]
     tools: bool,
 }
 
 /// Runs a service as a program: `manifest` is the text of its `service.toml`, `build` makes it from its own settings (the
-/// `[service]` table).
-pub fn main<C, E>(manifest: &str, version: &'static str, build: impl FnOnce(C) -> Result<Service, E>) -> ExitCode
+/// `[service]` table) and the instance's directory for state, which may not exist yet.
+pub fn main<C, E>(manifest: &str, version: &'static str, build: impl FnOnce(C, &Path) -> Result<Service, E>) -> ExitCode
 where
     C: DeserializeOwned + JsonSchema + Default,
     E: Into<anyhow::Error>,
@@ -100,14 +105,14 @@ pub fn main_with<C, E>(
     words: impl IntoIterator<Item = OsString>,
     manifest: &str,
     version: &'static str,
-    build: impl FnOnce(C) -> Result<Service, E>,
+    build: impl FnOnce(C, &Path) -> Result<Service, E>,
 ) -> ExitCode
 where
     C: DeserializeOwned + JsonSchema + Default,
     E: Into<anyhow::Error>,
 {
     let words = words.into_iter().collect();
-    match run(words, manifest, version, |settings| build(settings).map_err(Into::into)) {
+    match run(words, manifest, version, |settings, state| build(settings, state).map_err(Into::into)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -120,7 +125,7 @@ fn run<C>(
     words: Vec<OsString>,
     manifest: &str,
     version: &'static str,
-    build: impl FnOnce(C) -> anyhow::Result<Service>,
+    build: impl FnOnce(C, &Path) -> anyhow::Result<Service>,
 ) -> anyhow::Result<()>
 where
     C: DeserializeOwned + JsonSchema + Default,
@@ -129,6 +134,9 @@ where
     let name: &'static str = format!("weft-{}", manifest.name()).leak();
     let command = Flags::command().name(name).about(manifest.description.clone()).version(version);
     let flags = Flags::from_arg_matches(&command.get_matches_from(words)).unwrap_or_else(|error| error.exit());
+    if let Some(address) = &flags.health {
+        return Ok(weft_telemetry::health::ask_ready(address)?);
+    }
     let schema = weft_settings::schema::<Settings<C>>();
     if flags.settings_schema {
         println!("{schema}");
@@ -140,31 +148,50 @@ where
     weft_telemetry::init_logs(format, &settings.host.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let service = build(settings.service).context("the service cannot start")?;
-        if flags.tools {
-            println!("{}", service.list_json());
-            return Ok(());
-        }
-        let stop = stop_signal()?;
-        if flags.stdio {
-            let streams = rmcp::transport::stdio();
-            return Ok(serve_streams(service, settings.rules, streams, stop).await?);
-        }
-        let recorder = weft_telemetry::recorder()?;
-        let mut host = host(&settings.host, &manifest).await?;
-        host.rules = settings.rules;
-        host.metrics = Some(Arc::new({
-            let recorder = recorder.clone();
-            move || recorder.render()
-        }));
-        let running = serve(service, host).await?;
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = upkeep(&recorder) => {}
-        }
-        running.shutdown(Duration::from_secs(settings.host.grace_s)).await;
-        Ok(())
+        let traced = format!("mcp-{}", manifest.name()).leak();
+        let traces = weft_telemetry::otlp::start(&settings.telemetry, traced, version)?;
+        let done = work(settings, &manifest, &flags, build).await;
+        traces.finish().await;
+        done
     })
+}
+
+/// What the program is there for, inside of its runtime.
+async fn work<C>(
+    settings: Settings<C>,
+    manifest: &Manifest,
+    flags: &Flags,
+    build: impl FnOnce(C, &Path) -> anyhow::Result<Service>,
+) -> anyhow::Result<()>
+where
+    C: Default,
+{
+    let state = settings.host.state.clone().or_else(|| default_state(manifest.name()));
+    let state = state.context("no state directory: give one with --state, or set HOME")?;
+    let service = build(settings.service, &state).context("the service cannot start")?;
+    if flags.tools {
+        println!("{}", service.list_json());
+        return Ok(());
+    }
+    let stop = stop_signal()?;
+    if flags.stdio {
+        let streams = rmcp::transport::stdio();
+        return Ok(serve_streams(service, settings.rules, streams, stop).await?);
+    }
+    let recorder = weft_telemetry::recorder()?;
+    let mut host = host(&settings.host, manifest, &state).await?;
+    host.rules = settings.rules;
+    host.metrics = Some(Arc::new({
+        let recorder = recorder.clone();
+        move || recorder.render()
+    }));
+    let running = serve(service, host).await?;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = upkeep(&recorder) => {}
+    }
+    running.shutdown(Duration::from_secs(settings.host.grace_s)).await;
+    Ok(())
 }
 
 /// The environment with the flags on top, as overrides of single settings.
@@ -185,6 +212,7 @@ fn overrides(
         ("host.identity", &flags.identity),
         ("host.instance", &flags.instance),
         ("host.log", &flags.log),
+        ("telemetry.otlp", &flags.otlp),
     ];
     for (key, value) in named {
         if let Some(value) = value {
@@ -217,10 +245,8 @@ fn is_setting(schema: &Value, key: &str) -> bool {
     found.is_some()
 }
 
-async fn host(settings: &HostSettings, manifest: &Manifest) -> anyhow::Result<Host> {
-    let state = settings.state.clone().or_else(|| default_state(manifest.name()));
-    let state = state.context("no state directory: give one with --state, or set HOME")?;
-    std::fs::create_dir_all(&state).with_context(|| format!("cannot make the state directory {}", state.display()))?;
+async fn host(settings: &HostSettings, manifest: &Manifest, state: &Path) -> anyhow::Result<Host> {
+    std::fs::create_dir_all(state).with_context(|| format!("cannot make the state directory {}", state.display()))?;
     let seal_key = settings.seal_key.clone().unwrap_or_else(|| state.join("seal.key"));
     let listen = settings.listen.unwrap_or_else(|| ([127, 0, 0, 1], manifest.port).into());
     let identity = match &settings.identity {
@@ -258,21 +284,6 @@ fn default_state(name: &str) -> Option<PathBuf> {
     let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let base = base.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")))?;
     Some(base.join("weft").join(name))
-}
-
-/// A token that fires at the first SIGINT or SIGTERM.
-fn stop_signal() -> anyhow::Result<CancellationToken> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let stop = CancellationToken::new();
-    let fired = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        fired.cancel();
-    });
-    Ok(stop)
 }
 
 async fn upkeep(recorder: &Recorder) {

@@ -33,6 +33,9 @@ impl Registered {
         instance.weight = host.weight;
         instance.health = admin.map(|at| SocketAddr::new(host.advertise.unwrap_or(at.ip()), at.port()));
         instance.meta.insert("capabilities".to_owned(), service.capabilities().join(","));
+        if let Some(key) = &manifest.key {
+            instance.meta.insert("key".to_owned(), key.clone());
+        }
         PATH.clone_into(&mut instance.path);
         service.version.clone_into(&mut instance.version);
         instance.identity = host.identity.as_ref().map(weft_identity::Identity::spiffe_id);

@@ -1,7 +1,7 @@
 //! A Rust type → the JSON Schema that a tool list carries: closed, small, and plain enough for every client.
 //!
-//! Lists are read by models and paid for in tokens, so results lose their prose, numbers their Rust-only formats, and optional
-//! arguments their `null`. Arguments must refuse what they do not know: an open object anywhere is a fault of the service.
+//! Lists are read by models and paid for in tokens, so results lose their prose and bounds, numbers their Rust-only formats, and
+//! optional arguments their `null`. Arguments must refuse what they do not know: an open object anywhere is a fault of the service.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -18,6 +18,7 @@ pub(crate) fn input<T: JsonSchema>() -> Object {
     schema.remove("title");
     schema.remove("description");
     walk(&mut schema, &mut |schema| {
+        spell_anything(schema);
         drop_format(schema);
         drop_null(schema);
         schema.remove("title");
@@ -35,10 +36,11 @@ pub(crate) fn output<T: JsonSchema>() -> Object {
     let definitions = generator.take_definitions(true);
     data.insert("$defs".to_owned(), Value::Object(definitions));
     walk(&mut data, &mut |schema| {
+        spell_anything(schema);
         drop_format(schema);
-        schema.remove("title");
-        schema.remove("description");
-        schema.remove("default");
+        for word in ["title", "description", "default", "minimum", "maximum"] {
+            schema.remove(word);
+        }
     });
     let definitions = data.remove("$defs").filter(|definitions| *definitions != json!({}));
     let mut schema = object(json!({
@@ -90,6 +92,28 @@ fn children(schema: &Object) -> impl Iterator<Item = (&str, &Object)> {
     let lists = lists.flat_map(|(key, items)| items.iter().filter_map(move |item| Some((key, item.as_object()?))));
     let singles = SINGLES.into_iter().filter_map(|key| Some((key, schema.get(key)?.as_object()?)));
     maps.chain(lists).chain(singles)
+}
+
+/// "Anything" is written as the empty schema: clients of the session era know no `true`.
+fn spell_anything(schema: &mut Object) {
+    let anything = |value: &mut Value| {
+        if *value == Value::Bool(true) {
+            *value = json!({});
+        }
+    };
+    for key in MAPS {
+        if let Some(Value::Object(map)) = schema.get_mut(key) {
+            map.values_mut().for_each(anything);
+        }
+    }
+    for key in LISTS {
+        if let Some(Value::Array(items)) = schema.get_mut(key) {
+            items.iter_mut().for_each(anything);
+        }
+    }
+    if let Some(items) = schema.get_mut("items") {
+        anything(items);
+    }
 }
 
 /// Applies `change` to `schema` and every schema inside it. Keys of `properties` are names, not keywords, and stay.
@@ -191,6 +215,20 @@ mod tests {
         assert_eq!(schema["properties"]["limit"], json!({"description": "How many.", "type": "integer", "minimum": 0}));
         assert_eq!(schema["properties"]["title"], json!({"type": "string"}));
         assert_eq!(schema["required"], json!(["title", "edits"]));
+    }
+
+    #[derive(Deserialize, Serialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Whatever {
+        one: Value,
+        many: Vec<Value>,
+    }
+
+    #[test]
+    fn anything_is_an_empty_schema() {
+        for schema in [input::<Whatever>(), output::<Whatever>()] {
+            assert!(!Value::Object(schema.clone()).to_string().contains(":true"), "{schema:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use weft_identity::keep_first;
 
 use crate::caller::Caller;
 
@@ -37,17 +38,17 @@ impl SealKey {
         Self(key)
     }
 
-    /// The key kept in `path` (32 raw bytes, readable by the owner only), made at the first start.
+    /// The key kept in `path` (32 raw bytes, readable by the owner only), made at the first start. Of several that start at once over
+    /// one path, all get the key of the first.
     pub fn open_or_create(path: &Path) -> Result<Self, SealKeyError> {
-        match std::fs::read(path) {
-            Ok(bytes) => bytes.try_into().map(Self).map_err(|_| SealKeyError::Length { path: path.into() }),
+        let bytes = match std::fs::read(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let key = Self::random()?;
-                write_private(path, &key.0).map_err(|source| SealKeyError::Write { path: path.into(), source })?;
-                Ok(key)
+                let Self(fresh) = Self::random()?;
+                keep_first(path, &fresh).map_err(|source| SealKeyError::Write { path: path.into(), source })?
             }
-            Err(source) => Err(SealKeyError::Read { path: path.into(), source }),
-        }
+            read => read.map_err(|source| SealKeyError::Read { path: path.into(), source })?,
+        };
+        bytes.try_into().map(Self).map_err(|_| SealKeyError::Length { path: path.into() })
     }
 }
 
@@ -55,20 +56,6 @@ impl fmt::Debug for SealKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SealKey(…)")
     }
-}
-
-/// Written beside and then renamed, so that a crash never leaves half a key.
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let temporary = path.with_extension(format!("{:08x}", fastrand::u32(..)));
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)
 }
 
 /// Why there is no key.

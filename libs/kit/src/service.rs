@@ -19,6 +19,7 @@ use crate::check;
 use crate::engine::Engine;
 use crate::erase::{self, Act, Handler};
 use crate::error::ToolError;
+use crate::fitness::{Feel, Fitness};
 use crate::manifest::{Manifest, ManifestError};
 use crate::offer::{Completing, Content, Message, Prompt, PromptArguments, Resources, Template};
 use crate::plan::{Approval, Plan, Planned};
@@ -38,6 +39,7 @@ pub struct Service {
     pub(crate) complete: Option<Handler<Completing, Vec<String>>>,
     pub(crate) changes: Option<Changes>,
     pub(crate) tasks: Vec<Task>,
+    pub(crate) fitness: Option<Feel>,
     /// What answers instead of tools.
     pub(crate) engine: Option<Arc<dyn Engine>>,
 }
@@ -108,6 +110,7 @@ impl Service {
     /// Starts a service: the text of its `service.toml`, its version (`env!("CARGO_PKG_VERSION")`), and the state that every
     /// handler gets.
     pub fn build<S: Send + Sync + 'static>(manifest: &str, version: &'static str, state: S) -> Builder<S> {
+        weft_identity::settle_provider();
         Builder {
             manifest: Manifest::parse(manifest),
             version,
@@ -119,6 +122,7 @@ impl Service {
             complete: None,
             changes: None,
             tasks: Vec::new(),
+            fitness: None,
         }
     }
 
@@ -146,6 +150,7 @@ pub struct Builder<S> {
     complete: Option<Handler<Completing, Vec<String>>>,
     changes: Option<Changes>,
     tasks: Vec<Task>,
+    fitness: Option<Feel>,
 }
 
 impl<S: Send + Sync + 'static> Builder<S> {
@@ -245,6 +250,14 @@ impl<S: Send + Sync + 'static> Builder<S> {
         self
     }
 
+    /// How the service fares with what is behind it, for its health checks. It is asked often, so it must not wait for anything: a
+    /// task finds out, this tells.
+    pub fn fitness(mut self, feel: impl Fn(&S) -> Fitness + Send + Sync + 'static) -> Self {
+        let state = Arc::clone(&self.state);
+        self.fitness = Some(Box::new(move || feel(&state)));
+        self
+    }
+
     /// The service, or everything that is wrong with it.
     pub fn finish(self) -> Result<Service, ServiceFault> {
         let manifest = self.manifest?;
@@ -264,6 +277,7 @@ impl<S: Send + Sync + 'static> Builder<S> {
             complete: self.complete,
             changes: self.changes,
             tasks: self.tasks,
+            fitness: self.fitness,
             engine: None,
         })
     }

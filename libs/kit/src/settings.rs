@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use weft_telemetry::TelemetrySettings;
 
 use crate::core::Rules;
 
@@ -18,6 +19,9 @@ pub(crate) struct Settings<C: Default> {
     /// What the operator allows.
     #[serde(default)]
     pub(crate) rules: Rules,
+    /// Where traces go.
+    #[serde(default)]
+    pub(crate) telemetry: TelemetrySettings,
     /// The service's own settings.
     #[serde(default)]
     pub(crate) service: C,

@@ -16,6 +16,7 @@ use crate::listen::Local;
 use crate::seal::{SealKey, SealKeyError};
 use crate::server::Server;
 use crate::service::Service;
+use crate::trace::Traced;
 
 /// Why a conversation on streams failed.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +45,7 @@ where
 {
     let beside = Beside::start(std::mem::take(&mut service.tasks));
     let core = Arc::new(Core::new(service, rules, &SealKey::random()?)?);
-    let server = Server { core: Arc::clone(&core), local: Some(Arc::new(Local::default())) };
+    let server = Traced(Server { core: Arc::clone(&core), local: Some(Arc::new(Local::default())) });
     let end = stop.child_token();
     let outcome = match server.serve_with_ct(streams, end).await {
         Ok(running) => running.waiting().await.map(drop).map_err(StdioError::from),

@@ -1,10 +1,29 @@
 //! Schemas of OpenAPI 3.0 and 3.1 → JSON Schema 2020-12 that stands alone: references are put in place, and where a schema holds itself,
 //! it becomes anything.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value, json};
 
 /// References inside of references; a schema that goes deeper holds itself, or might as well.
 const DEEPEST: usize = 12;
+/// Values that one schema may grow to: references to what refers again multiply, and no model reads so much.
+const LARGEST: usize = 20_000;
+
+/// The document that references point into, and how much may still be written.
+struct Source<'d> {
+    document: &'d Value,
+    left: Cell<usize>,
+}
+
+impl Source<'_> {
+    /// Takes room for `size` values; false when there is not so much.
+    fn take(&self, size: usize) -> bool {
+        let left = self.left.get().checked_sub(size);
+        self.left.set(left.unwrap_or(0));
+        left.is_some()
+    }
+}
 
 /// What a reference of the document points to; the value itself when it is none, or leads nowhere.
 pub(crate) fn resolved<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
@@ -23,27 +42,44 @@ pub(crate) fn resolved<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
 
 /// The schema for what a caller sends: properties that only the server writes are left out.
 pub(crate) fn input(document: &Value, schema: &Value) -> Value {
-    convert(document, schema, DEEPEST)
+    // The deepest that stays readable.
+    let tried = (1..=DEEPEST).rev().map(|depth| {
+        let source = Source { document, left: Cell::new(LARGEST) };
+        let made = convert(&source, schema, depth);
+        (made, source.left.get() > 0)
+    });
+    let mut made = json!({});
+    for (tried, whole) in tried {
+        made = tried;
+        if whole {
+            break;
+        }
+    }
+    made
 }
 
-fn convert(document: &Value, schema: &Value, depth: usize) -> Value {
+fn convert(source: &Source<'_>, schema: &Value, depth: usize) -> Value {
+    if !source.take(1) {
+        return json!({});
+    }
     if schema["$ref"].is_string() {
-        let found = resolved(document, schema);
+        let found = resolved(source.document, schema);
         // Networks are never asked, whatever a document points to.
         if depth == 0 || found["$ref"].is_string() {
             return json!({});
         }
-        return convert(document, found, depth - 1);
+        return convert(source, found, depth - 1);
     }
     let Some(members) = schema.as_object() else { return if schema.is_boolean() { schema.clone() } else { json!({}) } };
     let mut out = Map::new();
     for (key, value) in members {
-        if let Some(value) = member(document, (key, value), depth) {
+        if let Some(value) = member(source, (key, value), depth) {
             out.insert(key.clone(), value);
         }
     }
     if let Some(properties) = members.get("properties").and_then(Value::as_object) {
-        let hidden = |name: &str| properties.get(name).is_some_and(|it| resolved(document, it)["readOnly"] == true);
+        let hidden =
+            |name: &str| properties.get(name).is_some_and(|it| resolved(source.document, it)["readOnly"] == true);
         if let Some(Value::Object(shown)) = out.get_mut("properties") {
             shown.retain(|name, _| !hidden(name));
         }
@@ -56,8 +92,8 @@ fn convert(document: &Value, schema: &Value, depth: usize) -> Value {
 }
 
 /// One keyword; none for those that mean nothing here.
-fn member(document: &Value, (key, value): (&str, &Value), depth: usize) -> Option<Value> {
-    let deeper = |schema: &Value| if depth == 0 { json!({}) } else { convert(document, schema, depth - 1) };
+fn member(source: &Source<'_>, (key, value): (&str, &Value), depth: usize) -> Option<Value> {
+    let deeper = |schema: &Value| if depth == 0 { json!({}) } else { convert(source, schema, depth - 1) };
     let each =
         |map: &Map<String, Value>| Value::Object(map.iter().map(|(name, it)| (name.clone(), deeper(it))).collect());
     match (key, value) {
@@ -83,7 +119,17 @@ fn member(document: &Value, (key, value): (&str, &Value), depth: usize) -> Optio
         ) => Some(deeper(it)),
         ("exclusiveMinimum" | "exclusiveMaximum", Value::Bool(_)) => None,
         (key, _) if key.starts_with("x-") => None,
-        _ => Some(value.clone()),
+        _ => source.take(size(value)).then(|| value.clone()),
+    }
+}
+
+/// Values in a value; long texts count as more.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Array(all) => 1 + all.iter().map(size).sum::<usize>(),
+        Value::Object(members) => 1 + members.values().map(size).sum::<usize>(),
+        Value::String(text) => 1 + text.len() / 64,
+        _ => 1,
     }
 }
 
@@ -127,6 +173,18 @@ mod tests {
         );
         let bound = json!({ "type": "integer", "minimum": 0, "exclusiveMinimum": true, "maximum": 9, "exclusiveMaximum": false });
         assert_eq!(input(&json!({}), &bound), json!({ "type": "integer", "exclusiveMinimum": 0, "maximum": 9 }));
+    }
+
+    #[test]
+    fn schemas_that_multiply_stay_of_a_size_that_can_be_read() {
+        let to = json!({ "$ref": "#/components/schemas/Node" });
+        let children: Map<String, Value> = (0..40).map(|number| (format!("child{number}"), to.clone())).collect();
+        let node = json!({ "type": "object", "description": "d".repeat(6400), "properties": children });
+        let document = json!({ "components": { "schemas": { "Node": node } } });
+        let made = input(&document, &to);
+        assert_eq!(made["properties"]["child39"]["type"], "object", "what stands above stays");
+        let written = made.to_string().len();
+        assert!(written < 4_000_000, "{written} bytes");
     }
 
     #[test]

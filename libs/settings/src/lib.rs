@@ -14,8 +14,10 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 mod origin;
+mod reference;
 
 use origin::Origins;
+pub use reference::{InvalidReference, Reference};
 
 /// All that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What a process of Weft says about itself: log lines and metrics, set up once by each program.
+//! What a process of Weft says about itself: log lines, metrics and traces, set up once by each program.
 
 use std::{
     io::IsTerminal as _,
@@ -8,7 +8,28 @@ use std::{
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt};
 
+#[cfg(feature = "traces")]
+pub mod database;
+#[cfg(feature = "traces")]
+mod exchange;
+pub mod health;
+mod logs;
 pub mod names;
+#[cfg(feature = "traces")]
+pub mod otlp;
+#[cfg(feature = "traces")]
+mod queue;
+#[cfg(feature = "traces")]
+pub mod span;
+#[cfg(feature = "traces")]
+pub mod w3c;
+
+#[cfg(feature = "traces")]
+pub use exchange::exchange;
+#[cfg(feature = "traces")]
+pub use otlp::{TelemetrySettings, Traces};
+#[cfg(feature = "traces")]
+pub use span::{Remote, Span};
 
 /// Why logs or metrics could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +62,10 @@ pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), TelemetryError> 
     let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let done = match format {
         LogFormat::Text => logs.with_target(false).compact().try_init(),
-        LogFormat::Json => logs.json().flatten_event(true).try_init(),
+        LogFormat::Json => {
+            let json = fmt::format().json().flatten_event(true).with_ansi(false);
+            logs.json().event_format(logs::Traced(json)).try_init()
+        }
     };
     done.map_err(|_| TelemetryError::Twice("logs"))
 }

@@ -43,13 +43,20 @@ pub fn error_body(id: Option<&Id<'_>>, code: i64, message: &str, data: Option<&s
 
 /// A result message; `result` is raw JSON.
 pub fn result_body(id: &Id<'_>, result: &str) -> Vec<u8> {
-    let id = id.as_raw();
-    let mut out = Vec::with_capacity(result.len() + id.len() + 36);
-    for part in [r#"{"jsonrpc":"2.0","id":"#, id, r#","result":"#, result, "}"] {
-        out.extend_from_slice(part.as_bytes());
-    }
-    out
+    let mut out = result_head(id);
+    out.reserve_exact(result.len() + RESULT_END.len());
+    out.push_str(result);
+    out.push_str(RESULT_END);
+    out.into_bytes()
 }
+
+/// What stands before the result of a response.
+pub fn result_head(id: &Id<'_>) -> String {
+    [r#"{"jsonrpc":"2.0","id":"#, id.as_raw(), r#","result":"#].concat()
+}
+
+/// What stands behind the result of a response.
+pub const RESULT_END: &str = "}";
 
 /// The result of a tool call that failed, readable by a model; `structured` is raw JSON of an object.
 pub fn tool_error(text: &str, structured: Option<&str>, era: Era) -> String {

@@ -20,6 +20,32 @@ pub struct Introduction<'a> {
     pub level: Option<&'a str>,
 }
 
+/// What a server is told of the trace that a request belongs to (MCP 2026-07-28, `_meta`, trace context).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TraceContext<'a> {
+    /// `traceparent`.
+    pub traceparent: Option<&'a str>,
+    /// `tracestate`; what a caller said goes with the caller's own parent, so an empty one removes it.
+    pub tracestate: Option<&'a str>,
+    /// `baggage`.
+    pub baggage: Option<&'a str>,
+}
+
+/// A request of either era in another trace context than it came with; what is none stays as it is.
+pub fn with_trace(message: &str, context: &TraceContext<'_>) -> Option<String> {
+    let named =
+        [("traceparent", context.traceparent), ("tracestate", context.tracestate), ("baggage", context.baggage)];
+    with_meta(message, |meta| {
+        for (key, value) in named.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+            if value.is_empty() {
+                meta.remove(key);
+            } else {
+                meta.set(key, crate::splice::quote(value));
+            }
+        }
+    })
+}
+
 /// A request of the session era as one of the stateless era.
 pub fn request_to_stateless(message: &str, introduction: &Introduction<'_>) -> Option<String> {
     with_meta(message, |meta| {
@@ -197,6 +223,17 @@ mod tests {
         assert!(introduced.contains(r#""arguments":{"n":1.50}"#) && introduced.contains(r#""progressToken":"p""#));
         let back = request_to_session(&introduced, "7", "\"p\"").unwrap();
         assert_eq!(back, plain);
+    }
+
+    #[test]
+    fn a_trace_context_takes_the_place_of_the_one_that_came() {
+        let plain = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"t","arguments":{"n":1.50},"_meta":{"traceparent":"old","tracestate":"a=1","x/y":1}}}"#;
+        let context = TraceContext { traceparent: Some("new"), tracestate: Some(""), baggage: Some("k=\"v\"") };
+        let carried = with_trace(plain, &context).unwrap();
+        let expected = plain.replace(r#""old","tracestate":"a=1","x/y":1"#, r#""new","x/y":1,"baggage":"k=\"v\"""#);
+        assert_eq!(carried, expected);
+        assert_eq!(with_trace(plain, &TraceContext::default()).unwrap(), plain);
+        assert_eq!(with_trace("[]", &context), None);
     }
 
     #[test]

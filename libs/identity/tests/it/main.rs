@@ -4,4 +4,5 @@
 
 mod files;
 mod handshakes;
+mod public;
 mod vault;

@@ -75,3 +75,32 @@ async fn health_is_told_on_both_listeners_and_metrics_where_there_are_some() {
     let response = Client::open(admin).await.send(&call("list", json!({})), &[]).await;
     assert_eq!(response.status(), 404, "no tools on the admin listener");
 }
+
+#[tokio::test]
+async fn an_instance_is_ready_while_something_behind_it_answers() {
+    use std::sync::atomic::{AtomicU8, Ordering};
+    let felt = std::sync::Arc::new(AtomicU8::new(0));
+    let feeling = std::sync::Arc::clone(&felt);
+    let service = weft_kit::Service::build(
+        "name = \"moody\"\ntitle = \"Moody\"\ndescription = \"For tests.\"\nport = 7802\npolicy = \"round_robin\"\n",
+        "1.0.0",
+        (),
+    )
+    .fitness(move |()| match feeling.load(Ordering::Relaxed) {
+        0 => weft_kit::Fitness::Fit,
+        1 => weft_kit::Fitness::Degraded,
+        _ => weft_kit::Fitness::Unfit,
+    })
+    .finish()
+    .unwrap();
+    let running = serve(service, host()).await.unwrap();
+    let mut client = Client::open(running.address()).await;
+    for (mood, status, state) in [(0, 200, "ready"), (1, 200, "degraded"), (2, 503, "unfit"), (0, 200, "ready")] {
+        felt.store(mood, Ordering::Relaxed);
+        let health = (status, format!("{{\"service\":\"moody\",\"state\":\"{state}\"}}\n"));
+        assert_eq!(client.get("/health").await, health);
+        let ready = if status == 200 { "ready\n" } else { "unfit\n" };
+        assert_eq!(client.get("/ready").await, (status, ready.to_owned()));
+        assert_eq!(client.get("/live").await.0, 200);
+    }
+}

@@ -2,7 +2,9 @@
 //! all that is known of their shape and needs no cluster.
 //!
 //! What a slice says of MCP stands in annotations `weft.dev/<key>`; where there is none, in a label of the same name,
-//! because Kubernetes copies the labels of a Service to its slices, but not its annotations.
+//! because Kubernetes copies the labels of a Service to its slices, but not its annotations. What cannot stand in a label is
+//! written there in other signs: several schemes with `_` between them, which no scheme contains (RFC 3986, section 3.1), and
+//! the keys `argument:NAME` and `header:NAME` with a dot.
 
 use std::{
     collections::BTreeMap,
@@ -89,7 +91,12 @@ fn usual(slice: &EndpointSlice, options: &KubernetesOptions) -> Result<Instance,
     let number = |text: &str| text.parse::<u32>().map_err(|_| format!("weft.dev/weight: {text:?} is not a number"));
     let truth =
         |text: &str| text.parse::<bool>().map_err(|_| format!("weft.dev/sessions: {text:?}; say true or false"));
-    let list = |text: &str| text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect();
+    let list =
+        |text: &str| text.split([',', '_']).map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect();
+    let key = |text: &str| match text.split_once('.') {
+        Some((kind @ ("argument" | "header"), name)) => format!("{kind}:{name}"),
+        _ => text.to_owned(),
+    };
     Ok(Instance {
         path: path.to_owned(),
         identity: said("identity").map(str::to_owned).or_else(|| options.usual_identity(&service)),
@@ -99,6 +106,7 @@ fn usual(slice: &EndpointSlice, options: &KubernetesOptions) -> Result<Instance,
         sessions: said("sessions").map_or(Ok(true), truth)?,
         schemes: said("schemes").map(list).unwrap_or_default(),
         policy: said("policy").map(str::to_owned),
+        meta: said("key").map(|text| ("key".to_owned(), key(text))).into_iter().collect(),
         ..Instance::new(service, 0, SocketAddr::from(([0, 0, 0, 0], 0)))
     })
 }
@@ -122,6 +130,7 @@ fn instance(endpoint: &Endpoint, usual: &Instance, namespace: &str, port: u16) -
     let pod = pod.and_then(|target| target.name.as_deref());
     let place = pod.map_or_else(|| address.to_string(), |pod| format!("{namespace}.{pod}"));
     let meta = [("namespace", Some(namespace)), ("pod", pod), ("node", endpoint.node_name.as_deref())];
+    let meta = meta.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
     let conditions = endpoint.conditions.as_ref();
     // Not said means ready, and not terminating. One that terminates may still be serving: it ends what it has begun.
     let ready = conditions.and_then(|known| known.ready).unwrap_or(true);
@@ -131,7 +140,7 @@ fn instance(endpoint: &Endpoint, usual: &Instance, namespace: &str, port: u16) -
         address,
         zone: endpoint.zone.clone(),
         healthy: ready && !terminating,
-        meta: meta.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect(),
+        meta: usual.meta.clone().into_iter().chain(meta).collect(),
         ..usual.clone()
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use weft_mesh::{Kubernetes, KubernetesOptions, Snapshot, Watch};
+use weft_mesh::{Kubernetes, KubernetesOptions, ServiceId, Snapshot, Watch};
 
 use crate::{
     Owned, all,
@@ -69,6 +69,34 @@ async fn a_list_is_followed_by_what_changes() {
     open.send("ADDED", slice("d", "12", &["10.0.0.5"]));
     until_hosts(&mut watch, &["10.0.0.3", "10.0.0.4", "10.0.0.5"]).await;
     assert_eq!(watch.borrow().revision, revision + 1, "what changes nothing is no revision");
+}
+
+/// A slice of the Service of the gateways, with these pods.
+fn gateways(version: &str, pods: &[(&str, &str)]) -> Value {
+    let mut slice = slice("gateways", version, &[]);
+    slice["metadata"]["labels"]["weft.dev/service"] = json!("gateway");
+    slice["ports"] = json!([{"name": "admin", "port": 8081}, {"name": "mcp", "port": 8080}]);
+    slice["endpoints"] = pods
+        .iter()
+        .map(|(pod, address)| json!({"addresses": [address], "targetRef": {"kind": "Pod", "name": pod}}))
+        .collect();
+    slice
+}
+
+#[tokio::test]
+async fn gateways_are_known_to_each_other_by_their_pods() {
+    let mut server = ApiServer::start().await;
+    server.list("7", &[gateways("5", &[("weft-0", "10.0.0.1")]), slice("a", "6", &["10.0.0.9"])]);
+    let uri = format!("k8s://tools?server=http://{}&identity=spiffe://w/svc/%7Bservice%7D", server.address);
+    let (mut watch, _following) = follow(&uri).await;
+    let open = server.watch().await;
+    open.send("MODIFIED", gateways("8", &[("weft-0", "10.0.0.1"), ("weft-1", "10.0.0.2")]));
+    let both = |snapshot: &Snapshot| snapshot.services.get(&ServiceId::gateway()).map_or(0, Vec::len) == 2;
+    let snapshot = until(&mut watch, both).await;
+    let found = &snapshot.services[&ServiceId::gateway()];
+    let known: Vec<_> = found.iter().map(|one| (one.id.as_str(), one.address.to_string())).collect();
+    let expected = [("mcp-gateway-tools.weft-0", "10.0.0.1:8080"), ("mcp-gateway-tools.weft-1", "10.0.0.2:8080")];
+    assert_eq!(known, expected.map(|(id, address)| (id, address.to_owned())));
 }
 
 #[tokio::test]

@@ -79,6 +79,10 @@ pub struct Meta<'a> {
     pub progress_token: Option<&'a str>,
     /// `traceparent` (W3C Trace Context).
     pub traceparent: Option<Cow<'a, str>>,
+    /// `tracestate` (W3C Trace Context).
+    pub tracestate: Option<Cow<'a, str>>,
+    /// `baggage` (W3C Baggage).
+    pub baggage: Option<Cow<'a, str>>,
 }
 
 /// Reads the `params` that are next, whole, and says what was first found wrong with them.
@@ -208,6 +212,8 @@ impl Reader {
                 "io.modelcontextprotocol/logLevel" => meta.log_level = self.string(raw),
                 "progressToken" => meta.progress_token = Some(raw),
                 "traceparent" => meta.traceparent = self.string(raw),
+                "tracestate" => meta.tracestate = self.string(raw),
+                "baggage" => meta.baggage = self.string(raw),
                 _ => {}
             }
             Ok(())

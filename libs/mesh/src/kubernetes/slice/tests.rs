@@ -58,6 +58,16 @@ fn an_endpoint_with_little_has_the_usual_values() {
 }
 
 #[test]
+fn what_no_label_can_hold_is_read_from_what_one_can() {
+    let labels = json!({"kubernetes.io/service-name": "any", "weft.dev/service": "database",
+        "weft.dev/schemes": "postgres_sqlite_svn.ssh", "weft.dev/key": "argument.connection"});
+    let metadata = json!({"name": "s", "namespace": "tools", "labels": labels});
+    let all = read_json(slice(metadata, json!([{"port": 8502}]), json!([{"addresses": ["10.0.0.1"]}])));
+    assert_eq!(all[0].schemes, ["postgres", "sqlite", "svn.ssh"]);
+    assert_eq!(all[0].meta["key"], "argument:connection");
+}
+
+#[test]
 fn only_what_is_ready_and_stays_takes_new_calls() {
     for (conditions, healthy) in [
         (json!({}), true),
