@@ -70,6 +70,9 @@ struct Host {
     /// Log filter, e.g. `info` or `weft_adapt=debug`.
     #[arg(long, value_name = "FILTER")]
     log: Option<OsString>,
+    /// The collector that traces are sent to, e.g. `http://127.0.0.1:4317`.
+    #[arg(long, value_name = "URL")]
+    otlp: Option<OsString>,
     /// Override any setting, e.g. `--set host.weight=2`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<OsString>,
@@ -87,6 +90,7 @@ impl Host {
             ("--identity", &self.identity),
             ("--instance", &self.instance),
             ("--log", &self.log),
+            ("--otlp", &self.otlp),
         ];
         let given = named.into_iter().filter_map(|(flag, value)| Some([OsString::from(flag), value.clone()?]));
         let set = self.set.iter().map(|pair| [OsString::from("--set"), pair.clone()]);
@@ -129,7 +133,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         quoted(&arguments.name),
     );
     let words = [OsString::from("weft adapt")].into_iter().chain(arguments.host.words());
-    weft_kit::main_with(words, &manifest, env!("CARGO_PKG_VERSION"), |_: NoSettings| service(&manifest, &arguments))
+    weft_kit::main_with(words, &manifest, env!("CARGO_PKG_VERSION"), |_: NoSettings, _| service(&manifest, &arguments))
 }
 
 fn service(manifest: &str, arguments: &Arguments) -> anyhow::Result<Service> {

@@ -6,6 +6,9 @@ use clap::{Parser, Subcommand};
 
 mod adapt;
 mod certs;
+mod client_config;
+mod health;
+mod keys;
 mod serve;
 mod services;
 mod state;
@@ -33,10 +36,16 @@ enum Command {
     Adapt(adapt::Arguments),
     /// Run one gateway as a process of its own.
     Gateway(serve::Gateway),
+    /// Print what an MCP client reads to connect to a gateway, or put it into its file.
+    ClientConfig(client_config::Arguments),
     /// Make a development authority for `--identity dev:DIR`.
     Certs(certs::Arguments),
+    /// Make, list and revoke the keys of callers.
+    Keys(keys::Arguments),
     /// Speak MCP on standard input and output for a gateway elsewhere: for hosts that only start programs.
     Stdio(stdio::Arguments),
+    /// Ask an administration address whether its process is ready: exit code 0 or 1, and one line why.
+    Health(health::Arguments),
     /// Show what a gateway knows: services, instances, health, breakers, load.
     Status(status::Arguments),
     /// List the tools of every service, as clients see them.
@@ -44,7 +53,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    if let Some(code) = weft_adapt::run_shim() {
+    if let Some(code) = weft_adapt::run_shim().or_else(weft_search::read_pdf) {
         return code;
     }
     let done = match Cli::parse().command {
@@ -54,6 +63,9 @@ fn main() -> ExitCode {
         Command::Adapt(arguments) => return adapt::run(arguments),
         Command::Gateway(arguments) => return serve::gateway(arguments),
         Command::Certs(arguments) => certs::run(&arguments),
+        Command::ClientConfig(arguments) => client_config::run(&arguments),
+        Command::Health(arguments) => return health::run(&arguments),
+        Command::Keys(arguments) => keys::run(arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Tools(arguments) => tools::run(&arguments),
     };

@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use rustix::fs::{FlockOperation, flock};
-use weft_gateway::Seal;
+use weft_gateway::{
+    Seal,
+    keys::{FILE, KeyFile},
+};
 use weft_identity::DevCa;
 use weft_kit::SealKey;
 
@@ -53,6 +56,11 @@ impl State {
         Ok(DevCa::open_or_create(&self.path.join("ca"))?)
     }
 
+    /// The keys of callers.
+    pub(crate) fn caller_keys(&self) -> KeyFile {
+        KeyFile::at(self.path.join(FILE))
+    }
+
     /// The key of session tokens.
     pub(crate) fn session_key(&self) -> Result<Seal> {
         Ok(Seal::open_or_create(&self.path.join("session.key"))?)
@@ -65,7 +73,7 @@ impl State {
 }
 
 /// `$XDG_STATE_HOME/weft`, or `~/.local/state/weft` (XDG Base Directory Specification).
-fn usual() -> Result<PathBuf> {
+pub(crate) fn usual() -> Result<PathBuf> {
     let set = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     set("XDG_STATE_HOME")
         .or_else(|| set("HOME").map(|home| home.join(".local/state")))

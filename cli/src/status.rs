@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::Value;
+use weft_gateway::settings::Reference;
 
 /// What `weft status` can be told.
 #[derive(Debug, Args)]
@@ -12,6 +13,9 @@ pub(crate) struct Arguments {
     /// The administration address of the gateway.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081", env = "WEFT_ADMIN")]
     admin: String,
+    /// A key with the role admin, for a gateway on another machine, by reference: env:NAME or file:PATH.
+    #[arg(long, value_name = "REFERENCE")]
+    key: Option<String>,
     /// The whole state as JSON.
     #[arg(long)]
     json: bool,
@@ -20,7 +24,7 @@ pub(crate) struct Arguments {
 /// Asks and prints; fails when a service has no instance that takes calls.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let status = runtime.block_on(ask(&arguments.admin))?;
+    let status = runtime.block_on(ask(&arguments.admin, arguments.key.as_deref()))?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&status)?);
     } else {
@@ -33,11 +37,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-async fn ask(admin: &str) -> Result<Value> {
+async fn ask(admin: &str, key: Option<&str>) -> Result<Value> {
     let base = if admin.contains("://") { admin.to_owned() } else { format!("http://{admin}") };
     let url = format!("{}/api/v1/status", base.trim_end_matches('/'));
     let client = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(5)).build()?;
-    let answer = client.get(&url).send().await.with_context(|| {
+    let mut request = client.get(&url);
+    if let Some(key) = key {
+        request = request.bearer_auth(Reference::try_from(key.to_owned())?.value().context("--key")?);
+    }
+    let answer = request.send().await.with_context(|| {
         format!("no gateway answers at {admin}; say where its administration address is with --admin")
     })?;
     let status = answer.status();

@@ -17,8 +17,13 @@ pub(crate) struct Arguments {
 
 /// Prints the list.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let plan = services::Plan { root: PathBuf::from("."), read_only: false, echo: false };
-    let services = services::all(&plan)?;
+    // One database of each kind, so that every tool is offered; none of them is spoken to.
+    let databases = ["cache=write+redis://127.0.0.1:1", "graph=write+bolt://127.0.0.1:1"].map(str::to_owned).to_vec();
+    let plan = services::Plan { root: PathBuf::from("."), databases, models: None, read_only: false, echo: false };
+    let scratch = std::env::temp_dir().join(format!("weft-tools-{}", std::process::id()));
+    let services = services::all(&plan, &scratch);
+    let _ = std::fs::remove_dir_all(&scratch);
+    let services = services?;
     if arguments.json {
         let mut lists = serde_json::Map::new();
         for service in &services {

@@ -1,13 +1,13 @@
 //! The administration address: health for orchestrators, metrics for Prometheus, the state as JSON, and the console.
 //!
-//! It has no authentication of its own and shows the whole mesh, so it is bound to loopback unless told otherwise, and it
-//! refuses foreign hosts and origins like the MCP endpoint does.
+//! It shows the whole mesh, so it is bound to loopback unless told otherwise, lets only admins see more than health and metrics from
+//! elsewhere (`entry`), and refuses foreign hosts and origins like the MCP endpoint does.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
@@ -15,11 +15,18 @@ use axum::{
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use weft_balance::BreakerState;
+use weft_identity::{Identity, Served};
 use weft_telemetry::{Recorder, names};
 
-use crate::{Gateway, door, status};
+use crate::{
+    Gateway,
+    door::{self, Known},
+    status,
+};
 
 mod console;
+mod entry;
 
 #[derive(Clone)]
 struct Shared {
@@ -39,6 +46,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>, recorder: Recorder, listener: Tcp
         .route("/api/v1/status", get(state))
         .layer(middleware::from_fn_with_state(shared.clone(), guard))
         .with_state(shared);
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::error!(%error, "the administration address failed");
@@ -46,9 +54,19 @@ pub(crate) async fn run(gateway: Arc<Gateway>, recorder: Recorder, listener: Tcp
 }
 
 /// Refuses what a web page could send, and forbids the console to load anything from elsewhere.
-async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    if door::check(request.uri(), request.headers(), &shared.gateway.settings.doors).is_err() {
+async fn guard(
+    State(shared): State<Shared>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let settings = &shared.gateway.settings;
+    let known = Known { doors: &settings.doors, listen: settings.admin.ip(), tls: None };
+    if door::check(request.uri(), request.headers(), known).is_err() {
         return (StatusCode::FORBIDDEN, "this host or origin is not served here\n").into_response();
+    }
+    if let Err(refused) = entry::enter(&shared.gateway, address, request.uri().path(), request.headers()) {
+        return *refused;
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -73,18 +91,37 @@ async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics_text(State(shared): State<Shared>) -> Response {
-    let (calls, streams) = shared.gateway.admission.in_flight();
+    measure(&shared.gateway);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shared.recorder.render()).into_response()
+}
+
+/// Sets the gauges that nobody keeps: they are what is true when somebody asks.
+fn measure(gateway: &Gateway) {
+    let (calls, streams) = gateway.admission.in_flight();
+    metrics::gauge!(names::GATEWAY_REGISTRY_STALE.name).set(f64::from(u8::from(gateway.upstreams.is_stale())));
+    let lives = [
+        ("mesh", gateway.upstreams.identity.as_ref().and_then(Identity::life)),
+        ("listener", gateway.tls.as_ref().and_then(Served::life)),
+    ];
+    for (of, life) in lives {
+        let Some((begins, ends)) = life.map(|life| life.seconds()) else { continue };
+        metrics::gauge!(names::CERTIFICATE_BEGIN.name, "of" => of).set(begins);
+        metrics::gauge!(names::CERTIFICATE_END.name, "of" => of).set(ends);
+    }
     #[expect(clippy::cast_precision_loss, reason = "counts of calls and connections")]
     {
         metrics::gauge!(names::GATEWAY_IN_FLIGHT.name).set(calls as f64);
         metrics::gauge!(names::GATEWAY_STREAMS.name).set(streams as f64);
-        for service in shared.gateway.upstreams.all().values() {
+        for service in gateway.upstreams.all().values() {
+            let states = gateway.upstreams.states(service);
+            let blocked = states.iter().filter(|(_, state)| state.breaker != BreakerState::Admits).count();
+            let name = names::GATEWAY_INSTANCES_BLOCKED.name;
+            metrics::gauge!(name, "service" => Arc::clone(&service.label)).set(blocked as f64);
             let open: usize = service.group().instances.iter().map(|instance| instance.connections.open()).sum();
             let name = names::GATEWAY_UPSTREAM_CONNECTIONS.name;
             metrics::gauge!(name, "service" => Arc::clone(&service.label)).set(open as f64);
         }
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shared.recorder.render()).into_response()
 }
 
 async fn state(State(shared): State<Shared>) -> Json<status::Status> {

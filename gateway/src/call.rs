@@ -9,7 +9,7 @@ use weft_wire::{
     version::{Era, Version},
 };
 
-use crate::{authenticate::Caller, door::Surface, session::Session};
+use crate::{authenticate::Caller, door::Surface, session::Session, trace::Trace};
 
 /// One message of a caller.
 pub(crate) struct Call {
@@ -22,6 +22,8 @@ pub(crate) struct Call {
     /// The message, alone; spans are offsets into it.
     pub(crate) body: Bytes,
     pub(crate) what: What,
+    /// Of a request; nothing for other messages.
+    pub(crate) trace: Trace,
 }
 
 impl Call {

@@ -20,7 +20,9 @@ pub(crate) mod fetch;
 pub(crate) mod follow;
 pub(crate) mod lean;
 pub(crate) mod lens;
+pub(crate) mod listed;
 pub(crate) mod rank;
+mod readers;
 pub(crate) mod shape;
 pub(crate) mod shelf;
 pub(crate) mod view;
@@ -32,6 +34,7 @@ use shelf::Shelf;
 pub(crate) use view::{Kind, Tool, View};
 
 use crate::{
+    authorize::Role,
     door::Surface,
     settings::{Settings, virtuals},
 };
@@ -90,6 +93,10 @@ pub(crate) struct Catalogue {
     shapers: HashMap<ServiceId, Shaper>,
     /// What the endpoints of shaped services show.
     shaped: ArcSwap<HashMap<ServiceId, Arc<View>>>,
+    /// There may be callers who do not see everything.
+    has_readers: bool,
+    /// What the endpoints of services show to readers.
+    readable: ArcSwap<HashMap<ServiceId, Arc<View>>>,
     shelves: Mutex<BTreeMap<ServiceId, Shelf>>,
     wake: Notify,
 }
@@ -98,7 +105,11 @@ impl Catalogue {
     /// An empty catalogue, or everything that is wrong with the settings.
     pub(crate) fn new(settings: &Settings) -> Result<Self, Vec<String>> {
         let (name, shelves) = (settings.name.clone(), BTreeMap::new());
-        let view = View::build(&name, settings.instructions.as_deref(), &shelves, None);
+        let has_readers = settings.auth.has_roles();
+        let mut view = View::build(&name, settings.instructions.as_deref(), &shelves, None);
+        if has_readers {
+            readers::add(&mut view, settings.instructions.as_deref(), &shelves);
+        }
         let virtuals = virtuals::lenses(&settings.virtuals)?
             .into_iter()
             .map(|(id, lens)| {
@@ -114,6 +125,8 @@ impl Catalogue {
             virtuals,
             shapers: settings.shapes().filter_map(|(id, shape)| Some((id, Shaper::new(shape)?))).collect(),
             shaped: ArcSwap::default(),
+            has_readers,
+            readable: ArcSwap::default(),
             shelves: Mutex::new(shelves),
             wake: Notify::new(),
         })
@@ -124,18 +137,20 @@ impl Catalogue {
         self.whole.view()
     }
 
-    /// The present view of an endpoint: of a virtual server, of a shaped service, otherwise of the whole; none when there is
-    /// no such server, or it is not known yet what the service offers.
-    pub(crate) fn view_of(&self, surface: &Surface) -> Option<Arc<View>> {
+    /// The present view that a caller has of an endpoint: of a virtual server, of a shaped service, otherwise of the whole; none
+    /// when there is no such server, or it is not known yet what the service offers.
+    pub(crate) fn view_of(&self, surface: &Surface, role: Role) -> Option<Arc<View>> {
         match surface {
-            Surface::Service(id) if self.is_shaped(id) => self.shaped.load().get(id).cloned(),
+            Surface::Service(id) if role == Role::Reader => self.readable.load().get(id).cloned(),
+            Surface::Service(id) if self.is_shaped(id, role) => self.shaped.load().get(id).cloned(),
+            _ if role == Role::Reader => self.face(surface)?.view().readers.clone(),
             _ => self.face(surface).map(Face::view),
         }
     }
 
-    /// True when a service's tools are not shown as the service shows them.
-    pub(crate) fn is_shaped(&self, service: &ServiceId) -> bool {
-        !self.shapers.is_empty() && self.shapers.contains_key(service)
+    /// True when a service's tools are not shown as the service shows them; to a reader none are.
+    pub(crate) fn is_shaped(&self, service: &ServiceId, role: Role) -> bool {
+        role == Role::Reader || (!self.shapers.is_empty() && self.shapers.contains_key(service))
     }
 
     /// Changes of what an endpoint shows from now on, already gathered over the debounce time.
@@ -150,12 +165,13 @@ impl Catalogue {
         }
     }
 
-    /// Puts a service's fresh entries, shaped, in the place of its old ones.
-    pub(crate) fn put(&self, service: &ServiceId, shelf: Shelf) {
-        let shelf = match self.shapers.get(service) {
+    /// Puts a service's fresh entries, shaped, in the place of its old ones; `vouched` when its word counts.
+    pub(crate) fn put(&self, service: &ServiceId, shelf: Shelf, vouched: bool) {
+        let mut shelf = match self.shapers.get(service) {
             Some(shaper) => shaper.shape(shelf),
             None => shelf,
         };
+        shelf.vouch(vouched);
         self.update(|shelves| {
             let unknown = shelf.unknown.clone();
             let before = shelves.insert(service.clone(), shelf).map(|before| before.unknown).unwrap_or_default();
@@ -192,15 +208,20 @@ impl Catalogue {
     fn update(&self, change: impl FnOnce(&mut BTreeMap<ServiceId, Shelf>)) {
         let mut shelves = self.lock();
         change(&mut shelves);
-        let view = View::build(&self.name, self.instructions.as_deref(), &shelves, Some(&self.whole.view()));
+        let instructions = self.instructions.as_deref();
+        let mut view = View::build(&self.name, instructions, &shelves, Some(&self.whole.view()));
         view.publish();
+        if self.has_readers {
+            readers::add(&mut view, instructions, &shelves);
+            self.readable.store(Arc::new(readers::own_views(&shelves)));
+        }
         let mut changed = false;
         for (lens, face) in self.virtuals.values() {
             changed |= face.show(lens.look(&self.name, &shelves, &view));
         }
         changed |= self.whole.show(view);
         if !self.shapers.is_empty() {
-            let shaped = shelves.iter().filter(|(service, _)| self.is_shaped(service));
+            let shaped = shelves.iter().filter(|(service, _)| self.shapers.contains_key(service));
             let own =
                 |(service, shelf): (&ServiceId, &Shelf)| (service.clone(), shape::own_view(service, shelf).into());
             self.shaped.store(Arc::new(shaped.map(own).collect()));

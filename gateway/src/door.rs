@@ -6,6 +6,7 @@
 use std::{net::IpAddr, str::FromStr as _, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts};
+use weft_identity::Served;
 use weft_mesh::ServiceId;
 
 use crate::{refusal::Refusal, settings::Doors};
@@ -34,9 +35,30 @@ pub(crate) enum Verb {
     Preflight,
 }
 
+/// What may stand behind a door: what the settings allow, and what we are called anyway.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) doors: &'a Doors,
+    /// The address that we listen on. A page of somebody else has a name, so an address is none that it could have brought here.
+    pub(crate) listen: IpAddr,
+    /// The certificate that clients see: nobody else has one for its names.
+    pub(crate) tls: Option<&'a Served>,
+}
+
+impl Known<'_> {
+    /// Host and port that clients on other machines can use, as far as we know of any.
+    pub(crate) fn address(self, port: u16) -> String {
+        let listen = (!self.listen.is_unspecified()).then(|| self.listen.to_string());
+        let covered = |host: &String| self.tls.is_none_or(|tls| tls.covers(host));
+        let told = listen.iter().chain(&self.doors.hosts).find(|host| covered(host)).cloned();
+        let host = told.or_else(|| self.tls.and_then(Served::host)).unwrap_or_else(|| self.listen.to_string());
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
 /// Opens the door, or says why not.
-pub(crate) fn enter(parts: &Parts, doors: &Doors) -> Result<(Surface, Verb), Refusal> {
-    check(&parts.uri, &parts.headers, doors)?;
+pub(crate) fn enter(parts: &Parts, known: Known<'_>) -> Result<(Surface, Verb), Refusal> {
+    check(&parts.uri, &parts.headers, known)?;
     let surface = surface(parts.uri.path())?;
     let verb = match parts.method {
         Method::POST => Verb::Post,
@@ -48,10 +70,21 @@ pub(crate) fn enter(parts: &Parts, doors: &Doors) -> Result<(Surface, Verb), Ref
     Ok((surface, verb))
 }
 
+/// Notes the host where HTTP/1.1 has it: HTTP/2 says it in the address, which is lost when a request becomes another one.
+pub(crate) fn note_host(parts: &mut Parts) {
+    if parts.headers.contains_key(header::HOST) {
+        return;
+    }
+    let named = parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let Some(host) = named {
+        parts.headers.insert(header::HOST, host);
+    }
+}
+
 /// Host and Origin alone.
-pub(crate) fn check(uri: &Uri, headers: &HeaderMap, doors: &Doors) -> Result<(), Refusal> {
-    host(uri, headers, doors)?;
-    origin(headers, doors)
+pub(crate) fn check(uri: &Uri, headers: &HeaderMap, known: Known<'_>) -> Result<(), Refusal> {
+    host(uri, headers, known)?;
+    origin(headers, known.doors)
 }
 
 /// The path of an endpoint.
@@ -85,15 +118,18 @@ fn surface(path: &str) -> Result<Surface, Refusal> {
     }
 }
 
-fn host(uri: &Uri, headers: &HeaderMap, doors: &Doors) -> Result<(), Refusal> {
+fn host(uri: &Uri, headers: &HeaderMap, known: Known<'_>) -> Result<(), Refusal> {
     let name = match headers.get(header::HOST) {
         Some(value) => value.to_str().map_err(|_| Refusal::Host)?,
         None => uri.authority().map(http::uri::Authority::as_str).ok_or(Refusal::Host)?,
     };
     let authority = http::uri::Authority::from_str(name).map_err(|_| Refusal::Host)?;
     let bare = bare_host(authority.host());
-    let known = is_local(bare) || doors.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(bare));
-    if known { Ok(()) } else { Err(Refusal::Host) }
+    let allowed = is_local(bare)
+        || known.doors.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(bare))
+        || known.tls.is_some_and(|tls| tls.covers(bare))
+        || IpAddr::from_str(bare).is_ok_and(|address| address == known.listen && !address.is_unspecified());
+    if allowed { Ok(()) } else { Err(Refusal::Host) }
 }
 
 fn origin(headers: &HeaderMap, doors: &Doors) -> Result<(), Refusal> {
@@ -152,9 +188,14 @@ mod tests {
         Doors { hosts: vec!["weft.example".into()], origins: vec!["https://app.example".into()] }
     }
 
+    fn at<'a>(doors: &'a Doors, listen: &str) -> Known<'a> {
+        Known { doors, listen: listen.parse().unwrap(), tls: None }
+    }
+
     #[test]
     fn paths_name_the_aggregate_or_one_service_or_a_virtual_server() {
-        let enter = |path: &str| enter(&parts("POST", path, &[("host", "localhost:8080")]), &doors());
+        let doors = doors();
+        let enter = |path: &str| enter(&parts("POST", path, &[("host", "localhost:8080")]), at(&doors, "127.0.0.1"));
         assert_eq!(enter("/mcp").unwrap().0, Surface::Aggregate);
         assert_eq!(enter("/mcp/").unwrap().0, Surface::Aggregate);
         assert_eq!(enter("/mcp/echo").unwrap().0, Surface::Service("echo".parse().unwrap()));
@@ -171,11 +212,12 @@ mod tests {
 
     #[test]
     fn foreign_hosts_and_origins_are_refused() {
-        let with = |headers: &[(&str, &str)]| enter(&parts("POST", "/mcp", headers), &doors());
-        for host in ["127.0.0.1:8080", "localhost", "[::1]:80", "weft.example:443"] {
+        let doors = doors();
+        let with = |headers: &[(&str, &str)]| enter(&parts("POST", "/mcp", headers), at(&doors, "10.0.0.5"));
+        for host in ["127.0.0.1:8080", "localhost", "[::1]:80", "weft.example:443", "10.0.0.5:8080"] {
             assert!(with(&[("host", host)]).is_ok(), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8080", ""] {
+        for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8080", "10.0.0.6", ""] {
             assert!(matches!(with(&[("host", host)]), Err(Refusal::Host)), "{host}");
         }
         for origin in ["http://localhost:3000", "https://app.example", "http://127.0.0.1"] {

@@ -26,6 +26,7 @@ use crate::{
     record::Record,
     refusal::Refusal,
     session::Session,
+    trace::Trace,
 };
 
 /// What one POST carried.
@@ -78,13 +79,16 @@ struct Arrival<'a> {
 
 impl Arrival<'_> {
     fn one(&self, message: &Message<'_>, body: &Bytes, record: &mut Record) -> Result<Call, Refusal> {
-        let call = |version, session, what| self.call(version, session, what, body);
+        let call = |version, session, what| self.call((version, session), what, body);
         match message {
             Message::Request(request) => {
                 record.set_call(Some(request.id.clone().into_owned()), &request.method);
+                let trace = Trace::begin(request, self.headers, record.arrived());
+                record.set_span(&trace.span);
                 let (version, session) = self.request_era(request, record)?;
                 record.set_version(version);
-                Ok(call(version, session, What::Request(Asked::of(request))))
+                trace.of_session(session.as_deref());
+                Ok(Call { trace, ..call(version, session, What::Request(Asked::of(request))) })
             }
             Message::Notification(notification) => {
                 record.set_call(None, &notification.method);
@@ -108,7 +112,7 @@ impl Arrival<'_> {
         }
     }
 
-    fn call(&self, version: Version, session: Option<Arc<Session>>, what: What, body: &Bytes) -> Call {
+    fn call(&self, (version, session): (Version, Option<Arc<Session>>), what: What, body: &Bytes) -> Call {
         Call {
             caller: self.caller.clone(),
             surface: self.surface.clone(),
@@ -117,6 +121,7 @@ impl Arrival<'_> {
             headers: Arc::clone(self.headers),
             body: body.clone(),
             what,
+            trace: Trace::default(),
         }
     }
 
@@ -192,7 +197,7 @@ impl Arrival<'_> {
 
     fn entry(&self, body: &Bytes, bounds: &wire::Limits) -> BatchEntry {
         let mut record = Record::open();
-        record.set_caller(self.caller.id());
+        record.set_caller(self.caller);
         let call = match wire::read(body, bounds) {
             Ok(Body::One(Message::Request(request))) if request.method == "initialize" => {
                 record.set_call(Some(request.id.clone().into_owned()), "initialize");

@@ -20,11 +20,13 @@ pub(crate) mod own_stream;
 mod place;
 pub(crate) mod pump;
 pub(crate) mod rewrite;
+mod sampled;
 pub(crate) mod ship;
 mod speaker;
 mod tail;
 mod telling;
 mod to_session;
+mod tried;
 
 pub(crate) use introduced::Introduced;
 use rewrite::Rewrite;
@@ -35,10 +37,11 @@ use crate::{
     admit::Ticket,
     call::{Call, edited},
     door::Surface,
-    record::Record,
+    record::{Record, label_of},
     refusal::{Broken, Refusal},
     reply::{Body, relay},
     route::Target,
+    sampling,
     session::{Session, forgotten, link::Link},
     upstream::exchange::{self, Outgoing},
 };
@@ -70,7 +73,12 @@ pub(crate) async fn forward(
             journey::forward(gateway, session, call, (target, upstream, ticket), record).await
         }
         _ if upstream == Era::Session => Box::pin(to_session::forward(gateway, &call, target, ticket, record)).await,
-        _ => stateless(gateway, &call, target, ticket, record).await,
+        _ => match sampled::sampler(gateway, &call, &target) {
+            Some(sampler) => sampled::forward(gateway, &call, target, sampler, record)
+                .await
+                .map(|response| response.map(|body| body.holding(ticket))),
+            None => stateless(gateway, &call, target, ticket, record).await,
+        },
     }
 }
 
@@ -137,13 +145,16 @@ fn rewrite_of(call: &Call, target: &Target) -> Rewrite {
 /// The call made ready for a service of the era `upstream`; `session` is that of a client of the session era.
 fn shipment(call: &Call, session: Option<&Session>, target: Target, upstream: Era) -> Result<Shipment, Refusal> {
     let patience = exchange::patience(&call.headers).unwrap_or(target.service.patience).min(target.service.patience);
-    let hash = place::hash_of(call, &target.service.key);
+    let hash = place::hash_of(call, &target.service.key());
     let mut body = edited(&call.body, &target.edits);
     let mut client = Arc::clone(&call.headers);
     let method = call.request().map(|asked| asked.method.clone()).filter(|_| upstream == Era::Stateless);
     if let (Some(session), Era::Stateless) = (session, upstream) {
         let text = std::str::from_utf8(&body).unwrap_or_default();
-        let introduced = translate::request_to_stateless(text, &session.introduction());
+        let own = session.introduction();
+        let capabilities = sampling::declared(target.service.sampled, own.capabilities);
+        let introduction = translate::Introduction { capabilities: &capabilities, ..own };
+        let introduced = translate::request_to_stateless(text, &introduction);
         body = introduced.ok_or_else(|| Refusal::Unknown("params cannot be read".into()))?.into();
         mirror(call, &target, &mut client)?;
     }
@@ -156,7 +167,8 @@ fn shipment(call: &Call, session: Option<&Session>, target: Target, upstream: Er
             name: target.name.filter(|_| upstream == Era::Stateless),
             session: None,
             client,
-            caller: call.caller.id().to_owned(),
+            caller: call.caller.clone(),
+            traced: Vec::new(),
         },
         service: target.service,
         repeatable: target.repeatable,
@@ -164,6 +176,8 @@ fn shipment(call: &Call, session: Option<&Session>, target: Target, upstream: Er
         deadline: std::time::Instant::now() + patience,
         pinned: None,
         hash: Some(hash),
+        trace: call.trace.clone(),
+        method: call.request().map_or("other", |asked| label_of(&asked.method)),
     })
 }
 

@@ -1,6 +1,7 @@
 //! A message that only another replica can go on with, handed to it: the answer to a question whose stream that replica holds.
 //!
-//! Replicas know each other from the registry, and prove to each other who the caller is with a seal that only they can make. A
+//! Replicas know each other from the registry, and prove to each other who the caller is with a seal that only they can make; where
+//! the listener has TLS, over a connection on which both have proved to be replicas (`served/replica.rs` of weft-identity). A
 //! message is handed over once; where the other replica is gone, whoever has the message does what is left to do.
 
 use std::{
@@ -15,12 +16,8 @@ use weft_mesh::Instance;
 use weft_wire::headers;
 
 use crate::{
-    Gateway,
-    call::Call,
-    door,
-    reply::Body,
-    seal::Seal,
-    upstream::connection::{Connections, Proof},
+    Gateway, authenticate::Standing, authorize::Role, call::Call, door, reply::Body, seal::Seal,
+    upstream::connection::Connections,
 };
 
 /// The header in which the proof travels.
@@ -36,15 +33,23 @@ const PATIENCE: Duration = Duration::from_secs(2);
 struct Proven {
     #[serde(rename = "u")]
     caller: String,
+    /// What is not said allows least.
+    #[serde(rename = "r", default)]
+    role: Role,
+    #[serde(rename = "n", default)]
+    tenant: Option<String>,
+    #[serde(rename = "p", default)]
+    proven: bool,
     #[serde(rename = "t")]
     at: u64,
 }
 
 /// The caller that another replica has proved; none for a header that somebody made up, or that is old.
-pub(crate) fn proven(seal: &Seal, headers: &HeaderMap) -> Option<String> {
+pub(crate) fn proven(seal: &Seal, headers: &HeaderMap) -> Option<Standing> {
     let token = headers.get(PROOF)?.to_str().ok()?;
-    let proven: Proven = serde_json::from_slice(&seal.open(PURPOSE, token)?).ok()?;
-    (proven.at.abs_diff(now()) <= FRESH).then_some(proven.caller)
+    let Proven { caller, role, tenant, proven, at } = serde_json::from_slice(&seal.open(PURPOSE, token)?).ok()?;
+    let standing = || Standing { id: caller.into(), role, tenant: tenant.map(Into::into), proven, over: None };
+    (at.abs_diff(now()) <= FRESH).then(standing)
 }
 
 fn now() -> u64 {
@@ -58,9 +63,15 @@ pub(crate) async fn post(gateway: &Gateway, call: &Call, replica: &str) -> Optio
     }
     let id = replica.rsplit_once('-')?.0;
     let peer = gateway.upstreams.replica(id)?;
-    let proof = Proven { caller: call.caller.id().to_owned(), at: now() };
+    let proof = Proven {
+        caller: call.caller.id().to_owned(),
+        role: call.caller.role(),
+        tenant: call.caller.tenant().map(str::to_owned),
+        proven: call.caller.is_proven(),
+        at: now(),
+    };
     let proof = gateway.seal.seal(PURPOSE, &serde_json::to_vec(&proof).ok()?)?;
-    let connections = Arc::new(Connections::new(&peer, Proof::None, PATIENCE));
+    let connections = Arc::new(Connections::new(&peer, gateway.replicas(), PATIENCE));
     let sent = tokio::time::timeout(PATIENCE, connections.send(request(call, &peer, &proof)?));
     let response = match sent.await {
         Ok(Ok(response)) => response,
@@ -105,21 +116,34 @@ fn request(call: &Call, peer: &Instance, proof: &str) -> Option<Request<Full<byt
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// The header of a writer that another replica speaks for.
+    pub(crate) fn handed(seal: &Seal, caller: &str, at: u64) -> HeaderMap {
+        let proven = Proven { caller: caller.into(), role: Role::Writer, tenant: None, proven: true, at };
+        let proof = serde_json::to_vec(&proven).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(PROOF, HeaderValue::try_from(seal.seal(PURPOSE, &proof).unwrap()).unwrap());
+        headers
+    }
+
+    pub(crate) fn fresh() -> u64 {
+        now()
+    }
 
     #[test]
     fn only_a_fresh_proof_of_a_replica_counts() {
         let seal = Seal::new(&[7; 32]).unwrap();
-        let with = |seal: &Seal, at: u64| {
-            let proof = serde_json::to_vec(&Proven { caller: "alice".into(), at }).unwrap();
-            let mut headers = HeaderMap::new();
-            headers.insert(PROOF, HeaderValue::try_from(seal.seal(PURPOSE, &proof).unwrap()).unwrap());
-            headers
-        };
-        assert_eq!(proven(&seal, &with(&seal, now())).as_deref(), Some("alice"));
-        assert_eq!(proven(&seal, &with(&seal, now() - FRESH - 10)), None);
-        assert_eq!(proven(&seal, &with(&Seal::new(&[8; 32]).unwrap(), now())), None);
-        assert_eq!(proven(&seal, &HeaderMap::new()), None);
+        let with = |seal: &Seal, at: u64| handed(seal, "alice", at);
+        let of = |headers: &HeaderMap| proven(&seal, headers).map(|standing| (standing.id.to_string(), standing.role));
+        assert_eq!(of(&with(&seal, now())), Some(("alice".to_owned(), Role::Writer)));
+        assert_eq!(of(&with(&seal, now() - FRESH - 10)), None);
+        assert_eq!(of(&with(&Seal::new(&[8; 32]).unwrap(), now())), None);
+        assert_eq!(of(&HeaderMap::new()), None);
+        let mut bare = HeaderMap::new();
+        let proof = format!(r#"{{"u":"alice","t":{}}}"#, now());
+        bare.insert(PROOF, HeaderValue::try_from(seal.seal(PURPOSE, proof.as_bytes()).unwrap()).unwrap());
+        assert_eq!(of(&bare), Some(("alice".to_owned(), Role::Reader)), "a replica that says no role gives the least");
     }
 }

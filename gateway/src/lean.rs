@@ -106,7 +106,7 @@ pub(crate) fn unfold(gateway: &Gateway, call: Box<Call>) -> Result<Box<Call>, Re
     if !stands_for_another {
         return Ok(call);
     }
-    let view = gateway.catalogue.view_of(&call.surface).ok_or(Refusal::NotFound)?;
+    let view = gateway.catalogue.view_of(&call.surface, call.caller.role()).ok_or(Refusal::NotFound)?;
     let Some(lean) = &view.lean else { return Ok(call) };
     // One that cannot be unfolded is answered by `answer`, in words that the model can read.
     let Ok(wanted) = wanted(&call.body) else { return Ok(call) };

@@ -11,14 +11,18 @@ use std::{
 
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use weft_identity::Identity;
-use weft_mesh::{Instance, Register, ServiceId, Snapshot};
+use weft_identity::{Identity, Served};
+use weft_mesh::{Register, Snapshot};
 use weft_telemetry::Recorder;
+
+use crate::{keys::live::Keys, settings::auth::Mode, upstream::connection::Proof};
 
 mod admin;
 mod admit;
+mod announce;
 mod authenticate;
 mod authorize;
+mod background;
 mod call;
 mod catalogue;
 mod configured;
@@ -28,6 +32,7 @@ mod envelope;
 mod forward;
 mod front;
 mod handover;
+pub mod keys;
 mod lean;
 mod listen;
 mod local;
@@ -37,12 +42,14 @@ mod record;
 mod refusal;
 mod reply;
 mod route;
+mod sampling;
 mod seal;
 mod session;
 pub mod settings;
 mod status;
 mod subscribe;
 mod told;
+mod trace;
 mod upstream;
 mod uri;
 
@@ -54,8 +61,11 @@ pub use status::{ServiceStatus, Status};
 /// Everything the steps share.
 pub(crate) struct Gateway {
     pub(crate) settings: Settings,
-    pub(crate) seal: Seal,
-    pub(crate) anonymous: Arc<str>,
+    pub(crate) seal: Arc<Seal>,
+    pub(crate) authenticator: authenticate::Authenticator,
+    pub(crate) keys: Option<Arc<Keys>>,
+    /// TLS for clients.
+    pub(crate) tls: Option<Served>,
     pub(crate) admission: admit::Admission,
     pub(crate) upstreams: Arc<upstream::Upstreams>,
     pub(crate) catalogue: Arc<catalogue::Catalogue>,
@@ -70,6 +80,18 @@ pub(crate) struct Gateway {
     pub(crate) drain: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) began: Instant,
+}
+
+impl Gateway {
+    /// What other replicas, which are set up like this one, must prove.
+    pub(crate) fn replicas(&self) -> Proof {
+        self.tls.clone().map_or(Proof::None, Proof::Replica)
+    }
+
+    /// What clients may call us.
+    pub(crate) fn known(&self) -> door::Known<'_> {
+        door::Known { doors: &self.settings.doors, listen: self.settings.listen.ip(), tls: self.tls.as_ref() }
+    }
 }
 
 /// What a gateway is made of, besides its settings.
@@ -92,6 +114,12 @@ pub enum StartError {
     /// The settings cannot be used.
     #[error("the gateway's settings cannot be used: {}", .0.join("; "))]
     Settings(Vec<String>),
+    /// The keys of callers cannot be used.
+    #[error(transparent)]
+    Keys(#[from] keys::KeysError),
+    /// The certificate for clients cannot be used.
+    #[error("TLS for clients cannot be set up: {0}")]
+    Tls(weft_identity::IdentityError),
     /// The registry refused the gateway.
     #[error("the gateway cannot be announced: {0}")]
     Announce(#[from] weft_mesh::RegistryError),
@@ -127,16 +155,21 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartErr
     if !wrong.is_empty() {
         return Err(StartError::Settings(wrong));
     }
+    let keys = open_keys(&settings)?;
+    let tls = listen::open_tls(&settings.tls, parts.identity.clone()).map_err(StartError::Tls)?;
+    let seal = Arc::new(parts.seal);
     let data = bind(settings.listen, "MCP clients", "--listen").await?;
     let operators = bind(settings.admin, "administration", "--admin").await?;
     let (listen, admin) = (local(&data, settings.listen), local(&operators, settings.admin));
     let tasks = TaskTracker::new();
     let idle = Duration::from_secs(settings.timeouts.session_idle_seconds);
     let upstreams = upstream::Upstreams::new(parts.identity, &settings).map_err(StartError::Settings)?;
-    let announced = announcement(&settings, (listen, admin));
+    let announced = announce::announcement(&settings, (listen, admin));
     let gateway = Arc::new(Gateway {
-        seal: parts.seal,
-        anonymous: "local".into(),
+        authenticator: authenticate::Authenticator::new(&settings, keys.as_ref(), &seal),
+        seal,
+        keys,
+        tls,
         admission: admit::Admission::new(&settings.limits),
         upstreams: Arc::new(upstreams),
         catalogue: Arc::new(catalogue::Catalogue::new(&settings).map_err(StartError::Settings)?),
@@ -152,7 +185,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartErr
     let stop = CancellationToken::new();
     let mut embedded = embedded::Embedded::start(&gateway.settings, &stop).await.map_err(StartError::Settings)?;
     let known = (parts.registry, std::mem::take(&mut embedded.instances));
-    let background = background(&gateway, known, parts.recorder, operators, &stop);
+    let background = background::start(&gateway, known, parts.recorder, operators, &stop);
     let grace = Duration::from_secs(gateway.settings.timeouts.drain_seconds);
     let data = tokio::spawn(listen::run(Arc::clone(&gateway), data, stop.clone(), grace));
     let registered = match parts.register {
@@ -166,67 +199,18 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Running, StartErr
     Ok(Running { gateway, listen, admin, stop, data, background, registered, embedded })
 }
 
-/// The gateway as an instance: replicas and operators find it, no call is ever balanced to it.
-fn announcement(settings: &Settings, (listen, admin): (SocketAddr, SocketAddr)) -> Instance {
-    let at = |address: SocketAddr| SocketAddr::new(settings.advertise.unwrap_or(address.ip()), address.port());
-    let number = settings.instance.unwrap_or_else(|| u32::from(listen.port()));
-    let mut instance = Instance::new(ServiceId::gateway(), number, at(listen));
-    env!("CARGO_PKG_VERSION").clone_into(&mut instance.version);
-    instance.zone.clone_from(&settings.zone);
-    instance.era = weft_mesh::PeerEra::Dual;
-    instance.sessions = false;
-    instance.health = Some(at(admin));
-    instance
-}
-
-fn background(
-    gateway: &Arc<Gateway>,
-    (registry, embedded): (watch::Receiver<Arc<Snapshot>>, Vec<Instance>),
-    recorder: Recorder,
-    operators: TcpListener,
-    stop: &CancellationToken,
-) -> Vec<JoinHandle<()>> {
-    let debounce = Duration::from_millis(gateway.settings.catalogue.debounce_millis);
-    let follower = Arc::new(catalogue::follow::Follower {
-        catalogue: Arc::clone(&gateway.catalogue),
-        upstreams: Arc::clone(&gateway.upstreams),
-        settings: gateway.settings.catalogue.clone(),
-    });
-    let (upstreams, catalogue) = (Arc::clone(&gateway.upstreams), Arc::clone(&gateway.catalogue));
-    let sweeper = Arc::clone(&upstreams);
-    let (following, sweeping, announcing, reaping) = (stop.clone(), stop.clone(), stop.clone(), stop.clone());
-    let owner = Arc::clone(gateway);
-    let (configured, looking) = configured::follow(&gateway.settings, embedded, stop.clone());
-    vec![
-        looking,
-        tokio::spawn(async move { upstreams.follow(registry, configured, following).await }),
-        tokio::spawn(async move { sweeper.sweep(sweeping).await }),
-        tokio::spawn(catalogue::follow::all(follower, stop.clone())),
-        tokio::spawn(async move { catalogue.announce(debounce, announcing).await }),
-        tokio::spawn(async move { reap(owner, reaping).await }),
-        tokio::spawn(admin::run(Arc::clone(gateway), recorder, operators, stop.clone())),
-    ]
-}
-
-/// Ends sessions that nobody uses, at servers too.
-async fn reap(gateway: Arc<Gateway>, stop: CancellationToken) {
-    let pause = (Duration::from_secs(gateway.settings.timeouts.session_idle_seconds) / 4)
-        .clamp(Duration::from_secs(1), Duration::from_secs(60));
-    let mut reap = tokio::time::interval(pause);
-    let mut expire = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return gateway.held.clear(),
-            _ = expire.tick() => gateway.held.expire(),
-            _ = reap.tick() => reap_once(&gateway),
-        }
+/// The keys of callers, where they need any.
+fn open_keys(settings: &Settings) -> Result<Option<Arc<Keys>>, StartError> {
+    if settings.auth.mode == Mode::None {
+        return Ok(None);
     }
-}
-
-fn reap_once(gateway: &Arc<Gateway>) {
-    for session in gateway.sessions.reap() {
-        gateway.tasks.spawn(async move { session.close().await });
+    let path =
+        settings.auth.keys.clone().ok_or_else(|| StartError::Settings(vec!["auth.keys names no file".into()]))?;
+    let keys = Keys::open(keys::KeyFile::at(path))?;
+    if keys.len() == 0 && settings.auth.certificate.is_empty() {
+        tracing::warn!(file = ?keys.path(), "there is no key in use: make one with `weft keys create`");
     }
+    Ok(Some(Arc::new(keys)))
 }
 
 async fn bind(address: SocketAddr, purpose: &'static str, flag: &'static str) -> Result<TcpListener, StartError> {
@@ -238,14 +222,15 @@ fn local(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
 }
 
 impl Running {
-    /// Where clients connect.
-    pub const fn listen(&self) -> SocketAddr {
-        self.listen
-    }
-
     /// Where operators connect.
     pub const fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// The address for clients: with a host that we are known by, and that the certificate is for where there is one.
+    pub fn endpoint(&self) -> String {
+        let scheme = if self.gateway.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/mcp", self.gateway.known().address(self.listen.port()))
     }
 
     /// What the gateway knows now.

@@ -9,7 +9,6 @@ use weft_wire::{code, members::Members, reply::Verdict, splice::quote, version::
 use crate::{
     Gateway,
     call::{Asked, Call},
-    catalogue::Kind,
     door::Surface,
     forward::SESSION_HEADER,
     lean::{self, Ask},
@@ -17,6 +16,7 @@ use crate::{
     refusal::Refusal,
     reply::{self, Body},
     route::Local,
+    sampling,
     session::{
         level::{LEVELS, Level},
         link,
@@ -34,13 +34,19 @@ pub(crate) fn answer(
     asked: &Asked,
     local: Local,
 ) -> Result<Response<Body>, Refusal> {
-    let view = gateway.catalogue.view_of(&call.surface).ok_or(Refusal::NotFound)?;
+    let view = gateway.catalogue.view_of(&call.surface, call.caller.role()).ok_or(Refusal::NotFound)?;
     let result = match local {
         Local::Discover => match &call.surface {
             Surface::Service(id) => discover_of(view.about(id).unwrap_or(&About::default())),
             Surface::Aggregate | Surface::Virtual(_) => view.discover(),
         },
-        Local::List(kind) => list(&view, kind, call.era()),
+        Local::List(kind) => {
+            let listed = match call.era() {
+                Era::Stateless => view.stateless_list(kind),
+                Era::Session => view.session_list(kind),
+            };
+            return Ok(reply::json_of(Body::parts(listed.answer(&asked.id))));
+        }
         Local::Ping | Local::Lean(_) => "{}".to_owned(),
         Local::Initialize => {
             let result = view.initialize(call.version.as_str());
@@ -64,20 +70,13 @@ pub(crate) fn lean(
     ask: Ask,
     record: &mut Record,
 ) -> Result<Response<Body>, Refusal> {
-    let view = gateway.catalogue.view_of(&call.surface).ok_or(Refusal::NotFound)?;
+    let view = gateway.catalogue.view_of(&call.surface, call.caller.role()).ok_or(Refusal::NotFound)?;
     record.set_route("gateway".into(), Some(ask.name().into()));
     let (result, failed) = lean::answer(&view, call, ask);
     if failed {
         record.answered(&Verdict { is_error: true, ..Verdict::default() });
     }
     Ok(reply::json(code::result_body(&asked.id, &result)))
-}
-
-fn list(view: &crate::catalogue::View, kind: Kind, era: Era) -> String {
-    match era {
-        Era::Stateless => view.stateless_list(kind),
-        Era::Session => view.session_list(kind),
-    }
 }
 
 /// Begins a session for the client and puts its token on the answer.
@@ -118,7 +117,7 @@ pub(crate) async fn initialize_at(
         let result = initialize_of(view.about(id).unwrap_or(&About::default()), call.version.as_str());
         return Ok(response.map(|_| Body::full(code::result_body(&asked.id, &result).into())));
     }
-    let opened = link::open(gateway, &service, &session, call.body.clone()).await?;
+    let opened = link::open(gateway, &service, &session, sampling::introduced(&service, &call.body)).await?;
     record.answered(&weft_wire::reply::scan(&opened.message));
     let token = response.headers_mut().remove(SESSION_HEADER);
     let mut response = reply::json(opened.message);

@@ -3,13 +3,17 @@
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, future::join_all, stream};
+use futures_util::{
+    StreamExt as _,
+    future::{BoxFuture, join_all},
+    stream,
+};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, StreamBody};
 use weft_wire::version::Era;
 
 use crate::{
-    Gateway, admit, authenticate, authorize,
+    Gateway, admit, authorize,
     call::{Call, What},
     door::{self, Surface, Verb},
     envelope::{self, BatchEntry, Post},
@@ -35,7 +39,7 @@ where
     match answer(&gateway, &peer, request, &mut record).await {
         Ok(mut response) => {
             door::cors(origin.as_ref(), response.headers_mut());
-            response.map(|body| body.remembered(record))
+            response.map(|body| body.until(record.over()).remembered(record))
         }
         Err(refusal) => {
             let mut response = refusal.render(&mut record);
@@ -57,19 +61,28 @@ async fn answer<B>(
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
 {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    door::note_host(&mut parts);
     if let Some(front) = Front::of(&parts)? {
-        door::check(&parts.uri, &parts.headers, &gateway.settings.doors)?;
+        door::check(&parts.uri, &parts.headers, gateway.known())?;
         // Boxed: what it becomes comes this way again.
         return Box::pin(front.answer(gateway, peer, (parts, body), record)).await;
     }
-    let (surface, verb) = door::enter(&parts, &gateway.settings.doors)?;
-    let caller = authenticate::identify(peer, &parts.headers, (&gateway.seal, &gateway.anonymous))?;
-    record.set_caller(caller.id());
+    let (surface, verb) = door::enter(&parts, gateway.known())?;
+    if verb == Verb::Preflight {
+        // A browser asks for permission without its credentials.
+        record.keep_silent();
+        return Ok(preflight(&parts));
+    }
+    let caller = gateway.authenticator.identify(peer, &parts.headers)?;
+    record.set_caller(&caller);
     let paced = gateway.admission.pace(caller)?;
     match verb {
         Verb::Post => match envelope::read(gateway, paced.caller(), &surface, (parts, body), record).await? {
-            Post::One(call) => dispatch(gateway, call, record).await,
+            Post::One(call) => {
+                let span = call.trace.span.clone();
+                span.within(dispatch(gateway, call, record)).await
+            }
             Post::Batch(entries) => Ok(batch(gateway, entries).await),
         },
         Verb::Get => forward::own_stream::open(gateway, paced.caller(), &surface, &parts.headers, record).await,
@@ -92,6 +105,9 @@ async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) 
     let What::Request(asked) = &call.what else { return Ok(told::tell(gateway, &call).await) };
     if let Surface::Service(id) = &call.surface {
         if let Some(service) = gateway.upstreams.get(id) {
+            if !authorize::sees(&call.caller, &service) {
+                return Err(Refusal::NotFound);
+            }
             forward::era::of(gateway, &service, call.era()).await?;
         }
         if call.era() == Era::Session && asked.method == "initialize" {
@@ -99,7 +115,7 @@ async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) 
         }
     }
     let route = route::find(gateway, &call, asked)?;
-    let permit = authorize::permit(&call.caller, route)?;
+    let permit = authorize::permit(&call.caller, asked, route)?;
     let ticket = gateway.admission.admit(&permit, asked.method == "subscriptions/listen")?;
     match permit.into_route() {
         Route::Local(Local::Lean(ask)) => {
@@ -118,11 +134,23 @@ async fn dispatch(gateway: &Arc<Gateway>, call: Box<Call>, record: &mut Record) 
     }
 }
 
+/// The steps of a call that the gateway makes in a caller's name; boxed, because what it is made for came this way too.
+pub(crate) fn again<'a>(
+    gateway: &'a Arc<Gateway>,
+    call: Box<Call>,
+    record: &'a mut Record,
+) -> BoxFuture<'a, Result<Response<Body>, Refusal>> {
+    Box::pin(dispatch(gateway, call, record))
+}
+
 /// All messages of a batch at once; the answers in one array, or on one stream when a server streams.
 async fn batch(gateway: &Arc<Gateway>, entries: Vec<BatchEntry>) -> Response<Body> {
     let answers = join_all(entries.into_iter().map(|(mut record, call)| async move {
         let response = match call {
-            Ok(call) => dispatch(gateway, call, &mut record).await,
+            Ok(call) => {
+                let span = call.trace.span.clone();
+                span.within(dispatch(gateway, call, &mut record)).await
+            }
             Err(refusal) => Err(refusal),
         };
         let response = response.unwrap_or_else(|refusal| refusal.render(&mut record));

@@ -23,7 +23,11 @@ use weft_identity::Identity;
 use weft_mesh::{Registry, ServiceId, Snapshot};
 use weft_telemetry::{LogFormat, Recorder};
 
-use crate::{Parts, Seal, Settings, settings::ServiceSettings, start};
+use crate::{
+    Parts, Seal, Settings, keys,
+    settings::{ServiceSettings, auth::Mode},
+    start,
+};
 
 /// What the environment's variables begin with.
 const PREFIX: &str = "WEFT_GATEWAY_";
@@ -52,15 +56,36 @@ struct Flags {
     /// Where keys are kept; replicas share it, or the file that `session_key` names.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// What callers must prove.
+    #[arg(long, value_name = "none|keys")]
+    auth: Option<Mode>,
+    /// The file of keys that `weft keys` writes.
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// The certificate that MCP clients see (PEM), for TLS.
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Listen off loopback without TLS or without authentication all the same: behind a proxy that ends TLS.
+    #[arg(long)]
+    insecure: bool,
     /// Which log lines to show, for example info or weft::call=info.
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
     /// Log lines as JSON.
     #[arg(long)]
     log_json: bool,
+    /// The collector that traces are sent to, e.g. http://127.0.0.1:4317.
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
     /// Print the JSON Schema of the settings and exit.
     #[arg(long)]
     settings_schema: bool,
+    /// Ask the one that runs at this administration address whether it is ready, and exit: for health checks of containers.
+    #[arg(long, value_name = "ADDR")]
+    health: Option<String>,
 }
 
 /// Runs a gateway as a program; the first of `words` is its name.
@@ -81,12 +106,20 @@ fn run(flags: Flags) -> Result<()> {
         println!("{}", weft_settings::schema::<Settings>());
         return Ok(());
     }
+    if let Some(address) = &flags.health {
+        return Ok(weft_telemetry::health::ask_ready(address)?);
+    }
     let settings = settings(flags)?;
     let format = if settings.log_json { LogFormat::Json } else { LogFormat::Text };
     weft_telemetry::init_logs(format, &settings.log)?;
     let recorder = weft_telemetry::recorder()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    let done = runtime.block_on(serve(settings, recorder));
+    let done = runtime.block_on(async {
+        let traces = weft_telemetry::otlp::start(&settings.telemetry, "mcp-gateway", env!("CARGO_PKG_VERSION"))?;
+        let done = serve(settings, recorder).await;
+        traces.finish().await;
+        done
+    });
     runtime.shutdown_timeout(Duration::from_millis(200));
     done
 }
@@ -98,12 +131,21 @@ fn settings(flags: Flags) -> Result<Settings> {
     settings.registry = flags.registry.or(settings.registry);
     settings.identity = flags.identity.or(settings.identity);
     settings.state = flags.state.or(settings.state);
+    settings.auth.mode = flags.auth.unwrap_or(settings.auth.mode);
+    settings.auth.keys = flags.keys.or(settings.auth.keys);
+    settings.auth.insecure |= flags.insecure;
+    settings.tls.cert = flags.tls_cert.or(settings.tls.cert);
+    settings.tls.key = flags.tls_key.or(settings.tls.key);
     settings.log = flags.log.unwrap_or(settings.log);
     settings.log_json |= flags.log_json;
+    settings.telemetry.otlp = flags.otlp.or(settings.telemetry.otlp);
     Ok(settings)
 }
 
-async fn serve(settings: Settings, recorder: Recorder) -> Result<()> {
+async fn serve(mut settings: Settings, recorder: Recorder) -> Result<()> {
+    if settings.auth.mode != Mode::None && settings.auth.keys.is_none() {
+        settings.auth.keys = Some(keys_of(settings.state.as_deref())?);
+    }
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let registry = match &settings.registry {
         Some(text) => Some(Registry::open(text).await?),
@@ -128,7 +170,7 @@ async fn serve(settings: Settings, recorder: Recorder) -> Result<()> {
         recorder: recorder.clone(),
     };
     let gateway = start(settings, parts).await?;
-    println!("endpoint  http://{}/mcp", gateway.listen());
+    println!("endpoint  {}", gateway.endpoint());
     println!("console   http://{}/", gateway.admin());
     println!("registry  {shown}");
     loop {
@@ -158,14 +200,23 @@ fn session_key(settings: &Settings) -> Result<PathBuf> {
     if let Some(path) = &settings.session_key {
         return Ok(path.clone());
     }
-    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let usual = || {
-        let base = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
-        base.map(|base| base.join("weft/gateway"))
-    };
+    let usual = || usual_state().map(|state| state.join("gateway"));
     let state = settings.state.clone().or_else(usual).context("no state directory: give one with --state DIR")?;
     make(&state).with_context(|| format!("cannot make the state directory {}", state.display()))?;
     Ok(state.join("session.key"))
+}
+
+/// Where keys are when nobody says: in the state directory that is named, else in that of `weft up`, which `weft keys` writes to.
+pub(crate) fn keys_of(state: Option<&Path>) -> Result<PathBuf> {
+    let state = state.map(Path::to_owned).or_else(usual_state);
+    Ok(state.context("no state directory: give one with --state DIR, or the file with --keys FILE")?.join(keys::FILE))
+}
+
+/// `$XDG_STATE_HOME/weft`, or `~/.local/state/weft` (XDG Base Directory Specification).
+fn usual_state() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
+    base.map(|base| base.join("weft"))
 }
 
 fn make(path: &Path) -> std::io::Result<()> {

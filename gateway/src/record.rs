@@ -5,27 +5,35 @@
 
 use std::{
     sync::{Arc, OnceLock},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
-use weft_telemetry::names;
+use tokio_util::sync::CancellationToken;
+use weft_telemetry::{Span, names};
 use weft_wire::{
     envelope::Id,
     reply::Verdict,
     version::{Era, Version},
 };
 
+use crate::{
+    authenticate::Caller,
+    trace::{Ended, Trace},
+};
+
 /// One call under way.
 #[derive(Debug)]
 pub(crate) struct Record {
     began: Instant,
+    arrived: SystemTime,
+    span: Span,
     era: Era,
     version: Option<Version>,
     id: Option<Id<'static>>,
     method: Arc<str>,
     service: Option<Arc<str>>,
     target: Option<Arc<str>>,
-    caller: Option<Arc<str>>,
+    caller: Option<Caller>,
     outcome: &'static str,
     late: Option<Late>,
     quiet: bool,
@@ -82,10 +90,17 @@ const METHODS: [&str; 24] = [
     "stream",
 ];
 
+/// The method as a label.
+pub(crate) fn label_of(method: &str) -> &'static str {
+    METHODS.iter().find(|known| **known == method).copied().unwrap_or("other")
+}
+
 impl Record {
     pub(crate) fn open() -> Self {
         Self {
             began: Instant::now(),
+            arrived: SystemTime::now(),
+            span: Span::default(),
             era: Era::Session,
             version: None,
             id: None,
@@ -112,8 +127,23 @@ impl Record {
         &self.method
     }
 
-    pub(crate) fn set_caller(&mut self, caller: &str) {
-        self.caller = Some(caller.into());
+    /// When the request came.
+    pub(crate) fn arrived(&self) -> SystemTime {
+        self.arrived
+    }
+
+    /// The span that ends with the record.
+    pub(crate) fn set_span(&mut self, span: &Span) {
+        self.span = span.clone();
+    }
+
+    pub(crate) fn set_caller(&mut self, caller: &Caller) {
+        self.caller = Some(caller.clone());
+    }
+
+    /// What is cancelled when the caller may not call any more.
+    pub(crate) fn over(&self) -> Option<CancellationToken> {
+        self.caller.as_ref()?.over().cloned()
     }
 
     pub(crate) fn set_era(&mut self, era: Era) {
@@ -171,36 +201,48 @@ impl Drop for Record {
         if let Some(outcome) = self.late.as_ref().and_then(|late| late.0.get()) {
             self.outcome = outcome;
         }
-        let method = METHODS.iter().find(|known| **known == &*self.method).copied().unwrap_or("other");
+        let method = label_of(&self.method);
         let service = self.service.clone().unwrap_or_else(|| Arc::from("gateway"));
         metrics::counter!(
             names::GATEWAY_CALLS.name,
             "service" => Arc::clone(&service), "method" => method, "outcome" => self.outcome
         )
         .increment(1);
+        let target = self.target.clone().unwrap_or_default();
+        let version = self.version.map_or("", Version::as_str);
+        let ended = Ended {
+            method,
+            service: &service,
+            target: &target,
+            caller: self.caller.as_ref().map(Caller::id),
+            version,
+            outcome: self.outcome,
+        };
+        Trace::end(&self.span, &ended);
         if self.quiet {
             return;
         }
         let elapsed = self.began.elapsed();
-        let target = self.target.clone().unwrap_or_default();
-        let version = self.version.map_or("", Version::as_str);
         let error = if self.outcome == "ok" { "" } else { self.outcome };
         metrics::histogram!(
             names::MCP_OPERATION_DURATION.name,
-            "service" => Arc::clone(&service), "mcp_method_name" => method, "gen_ai_tool_name" => Arc::clone(&target),
+            "at" => "gateway", "service" => Arc::clone(&service), "mcp_method_name" => method, "gen_ai_tool_name" => Arc::clone(&target),
             "error_type" => error, "mcp_protocol_version" => version
         )
         .record(elapsed.as_secs_f64());
-        tracing::info!(
-            target: "weft::call",
-            caller = self.caller.as_deref().unwrap_or("-"),
-            method,
-            service = &*service,
-            target = &*target,
-            version,
-            outcome = self.outcome,
-            micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-            "call"
-        );
+        self.span.enter(|| {
+            tracing::info!(
+                target: "weft::call",
+                caller = self.caller.as_ref().map_or("-", Caller::id),
+                role = self.caller.as_ref().map_or("-", |caller| caller.role().name()),
+                method,
+                service = &*service,
+                target = &*target,
+                version,
+                outcome = self.outcome,
+                micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+                "call"
+            );
+        });
     }
 }

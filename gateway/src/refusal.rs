@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use weft_wire::{code, envelope::Id, version::Era};
 
-use crate::{record::Record, reply::Body};
+use crate::{authenticate::Denied, record::Record, reply::Body};
 
 /// Why a service could not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub(crate) enum Refusal {
     /// `Origin` is not allowed.
     Origin,
     /// No accepted credentials.
-    Unauthenticated,
+    Unauthenticated(Denied),
     /// The caller's own rate is spent.
     Rate(Duration),
     /// The body is over the limit, in bytes.
@@ -111,7 +111,7 @@ impl Refusal {
             Self::MediaType => "media_type",
             Self::Host => "host",
             Self::Origin => "origin",
-            Self::Unauthenticated => "unauthenticated",
+            Self::Unauthenticated(_) => "unauthenticated",
             Self::Rate(_) => "rate",
             Self::TooLarge(_) => "too_large",
             Self::Shed(_) => "shed",
@@ -136,7 +136,7 @@ impl Refusal {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Host | Self::Origin => StatusCode::FORBIDDEN,
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Self::Rate(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed(..) | Self::HeaderMismatch(_) | Self::Version(_) | Self::MissingMeta(_) => {
@@ -180,9 +180,12 @@ impl Refusal {
             }
             Self::MethodNotAllowed => "use POST for MCP messages; GET and DELETE need an Mcp-Session-Id".into(),
             Self::MediaType => "send the message as Content-Type: application/json".into(),
-            Self::Host => "this Host is not served here; use the address the gateway printed, or allow the name".into(),
-            Self::Origin => "this Origin may not call the gateway; add it to cors.allowed_origins".into(),
-            Self::Unauthenticated => "credentials are required from this address".into(),
+            Self::Host => {
+                "this Host is not served here; use the address that the gateway printed, or add the name to doors.hosts"
+                    .into()
+            }
+            Self::Origin => "this Origin may not call the gateway; add it to doors.origins".into(),
+            Self::Unauthenticated(denied) => denied.message().into(),
             Self::Rate(wait) => format!("too many requests from this caller; retry in {} s", seconds(*wait)).into(),
             Self::TooLarge(limit) => format!("the message is larger than {limit} bytes").into(),
             Self::Shed(wait) => format!("the gateway is at its limit; retry in {} s", seconds(*wait)).into(),
@@ -256,8 +259,8 @@ impl Refusal {
             Self::Rate(wait) | Self::Shed(wait) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(*wait)));
             }
-            Self::Unauthenticated => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            Self::Unauthenticated(denied) => {
+                headers.insert(header::WWW_AUTHENTICATE, challenge(*denied));
             }
             Self::MethodNotAllowed => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("POST, GET, DELETE"));
@@ -266,6 +269,16 @@ impl Refusal {
         }
         response
     }
+}
+
+/// What says how to do better (RFC 6750, section 3; a request without credentials is told no error).
+pub(crate) fn challenge(denied: Denied) -> HeaderValue {
+    let error = match denied {
+        Denied::Missing => String::new(),
+        denied => format!(", error=\"invalid_token\", error_description=\"{}\"", denied.message()),
+    };
+    HeaderValue::try_from(format!("Bearer realm=\"weft\"{error}"))
+        .unwrap_or_else(|_| HeaderValue::from_static("Bearer realm=\"weft\""))
 }
 
 /// Whole seconds, rounded up, at least one: what a client can act on.

@@ -4,7 +4,9 @@
 //! in the stateless era cancels its call by going away, which is what that era asks for.
 
 use std::{
+    array,
     convert::Infallible,
+    future::Future as _,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -13,6 +15,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use weft_wire::{reply::scan, sse};
 
 use crate::{admit::Ticket, record::Record};
 
@@ -23,10 +27,13 @@ pub(crate) struct Body {
     kind: Kind,
     ticket: Option<Ticket>,
     record: Option<Record>,
+    /// Ends a stream whose caller may not call any more.
+    over: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 enum Kind {
     Full(Option<Bytes>),
+    Parts(array::IntoIter<Bytes, 3>),
     Stream(UnsyncBoxBody<Bytes, Infallible>),
     /// A message passed on while it comes, which can break off.
     Fallible(UnsyncBoxBody<Bytes, std::io::Error>),
@@ -35,6 +42,11 @@ enum Kind {
 impl Body {
     pub(crate) const fn full(bytes: Bytes) -> Self {
         Self::of(Kind::Full(Some(bytes)))
+    }
+
+    /// One message in parts, which need not be copied together.
+    pub(crate) fn parts(parts: [Bytes; 3]) -> Self {
+        Self::of(Kind::Parts(parts.into_iter()))
     }
 
     pub(crate) const fn empty() -> Self {
@@ -56,12 +68,20 @@ impl Body {
     }
 
     const fn of(kind: Kind) -> Self {
-        Self { kind, ticket: None, record: None }
+        Self { kind, ticket: None, record: None, over: None }
     }
 
     /// The call's place in the gateway is given back with the body.
     pub(crate) fn holding(mut self, ticket: Ticket) -> Self {
         self.ticket = Some(ticket);
+        self
+    }
+
+    /// A stream ends when this is cancelled; what is at hand already is said.
+    pub(crate) fn until(mut self, over: Option<CancellationToken>) -> Self {
+        if !matches!(self.kind, Kind::Full(_) | Kind::Parts(_)) {
+            self.over = over.map(|over| Box::pin(over.cancelled_owned()));
+        }
         self
     }
 
@@ -80,8 +100,14 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        if self.over.as_mut().is_some_and(|over| over.as_mut().poll(cx).is_ready()) {
+            // Whatever made the stream is dropped with it.
+            self.kind = Kind::Full(None);
+            self.over = None;
+        }
         match &mut self.kind {
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Parts(parts) => Poll::Ready(parts.next().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Stream(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Kind::Fallible(body) => Pin::new(body).poll_frame(cx),
         }
@@ -90,6 +116,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Full(bytes) => bytes.is_none(),
+            Kind::Parts(parts) => parts.len() == 0,
             Kind::Stream(body) => body.is_end_stream(),
             Kind::Fallible(body) => body.is_end_stream(),
         }
@@ -98,6 +125,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Parts(parts) => SizeHint::with_exact(parts.as_slice().iter().map(Bytes::len).sum::<usize>() as u64),
             Kind::Stream(body) => body.size_hint(),
             Kind::Fallible(body) => body.size_hint(),
         }
@@ -106,7 +134,12 @@ impl http_body::Body for Body {
 
 /// An answer of one JSON message.
 pub(crate) fn json(bytes: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body::full(bytes.into()));
+    json_of(Body::full(bytes.into()))
+}
+
+/// An answer of one JSON message that is a body already.
+pub(crate) fn json_of(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
@@ -126,4 +159,25 @@ pub(crate) fn events(body: Body) -> Response<Body> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+/// The response in an answer; what a stream says before it is of no use here.
+pub(crate) async fn last(response: Response<Body>, limit: usize) -> Bytes {
+    let streams = response.headers().get(header::CONTENT_TYPE).is_some_and(|it| it == "text/event-stream");
+    let mut body = response.into_body();
+    if !streams {
+        return body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    }
+    let mut decoder = sse::Decoder::new(limit);
+    while let Some(Ok(chunk)) = body.frame().await {
+        if let Ok(data) = chunk.into_data() {
+            decoder.feed(&data);
+        }
+        while let Ok(Some(event)) = decoder.next() {
+            if scan(&event.data).is_response {
+                return event.data.into();
+            }
+        }
+    }
+    Bytes::new()
 }

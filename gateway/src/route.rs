@@ -15,7 +15,7 @@ use weft_wire::{
 use crate::{
     Gateway,
     call::{Asked, Call, Spot},
-    catalogue::{Kind, Tool, View},
+    catalogue::{Kind, Tool, View, shelf::Hints},
     door::Surface,
     lean::Ask,
     refusal::{Broken, Refusal},
@@ -57,6 +57,8 @@ pub(crate) struct Target {
     pub(crate) mirrored: Arc<[ParamHeader]>,
     /// True when a lost answer may be asked for again.
     pub(crate) repeatable: bool,
+    /// What a tool says of itself, when the call is of one that is known.
+    pub(crate) hints: Option<Hints>,
     /// The tool or prompt, when it is known to exist.
     pub(crate) label: Option<Arc<str>>,
     /// Resource URIs of answers must be wrapped.
@@ -68,7 +70,7 @@ pub(crate) fn find(gateway: &Gateway, call: &Call, asked: &Asked) -> Result<Rout
     match &call.surface {
         Surface::Service(service) => verbatim(gateway, call, asked, service),
         surface => {
-            let view = gateway.catalogue.view_of(surface).ok_or(Refusal::NotFound)?;
+            let view = gateway.catalogue.view_of(surface, call.caller.role()).ok_or(Refusal::NotFound)?;
             merged(gateway, &view, call, asked)
         }
     }
@@ -76,7 +78,7 @@ pub(crate) fn find(gateway: &Gateway, call: &Call, asked: &Asked) -> Result<Rout
 
 fn verbatim(gateway: &Gateway, call: &Call, asked: &Asked, id: &ServiceId) -> Result<Route, Refusal> {
     let service = gateway.upstreams.get(id).ok_or_else(|| absent(gateway, id))?;
-    if gateway.catalogue.is_shaped(id)
+    if gateway.catalogue.is_shaped(id, call.caller.role())
         && let Some(route) = shaped(gateway, call, asked, id)
     {
         return route;
@@ -96,6 +98,7 @@ fn verbatim(gateway: &Gateway, call: &Call, asked: &Asked, id: &ServiceId) -> Re
         name: mirrored(asked).map(|spot| headers::encode(&spot.value).into_owned()),
         mirrored: known.as_ref().map(|(_, _, mirrored)| Arc::clone(mirrored)).unwrap_or_default(),
         repeatable,
+        hints: known.as_ref().map(|(_, hints, _)| *hints),
         label: known.map(|(name, ..)| name),
         wrap: false,
     };
@@ -139,7 +142,8 @@ fn shaped(gateway: &Gateway, call: &Call, asked: &Asked, id: &ServiceId) -> Opti
         Some(view) if asked.method == "tools/call" => call_of(&view),
         Some(_) => own(&asked.method, call.era(), asked).map(Route::Local),
     };
-    matches!(asked.method.as_str(), "tools/list" | "tools/call").then(|| of(gateway.catalogue.view_of(&call.surface)))
+    matches!(asked.method.as_str(), "tools/list" | "tools/call")
+        .then(|| of(gateway.catalogue.view_of(&call.surface, call.caller.role())))
 }
 
 /// The aggregate, or the part of it that a virtual server shows.
@@ -206,6 +210,7 @@ fn named(gateway: &Gateway, view: &View, call: &Call, (tool, spot): (Tool, &Spot
         edits: vec![(spot.span.clone(), quote(&tool.name).into())],
         name: Some(headers::encode(&tool.name).into_owned()),
         mirrored: tool.mirrored,
+        hints: Some(tool.hints),
         repeatable: tool.hints.repeatable() || call.request().is_some_and(|asked| reads(&asked.method)),
         label: Some(tool.name),
         service,
@@ -233,6 +238,7 @@ fn located(gateway: &Gateway, view: &View, call: &Call, spot: &Spot) -> Result<T
         name: named.then(|| headers::encode(own).into_owned()),
         mirrored: Arc::default(),
         repeatable: true,
+        hints: None,
         label: None,
         service,
     })

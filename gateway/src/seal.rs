@@ -3,13 +3,14 @@
 //! AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D) under a key that all replicas share. The purpose is bound as
 //! associated data, so that a token made for one use is refused in another. Form: base64url of `nonce ‖ ciphertext ‖ tag`.
 
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
+use std::{fs, io::ErrorKind, path::Path};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     rand,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use weft_identity::keep_first;
 
 const NONCE: usize = 12;
 const TAG: usize = 16;
@@ -51,23 +52,19 @@ impl Seal {
         Ok(Self { key: LessSafeKey::new(key) })
     }
 
-    /// Reads the key of `path`, or makes one (mode 0600) when there is none.
+    /// Reads the key of `path`, or makes one (mode 0600) when there is none. Of replicas that start at once all get the first one's.
     pub fn open_or_create(path: &Path) -> Result<Self, SealError> {
         let failed = |source| SealError::File { path: path.to_owned(), source };
-        let mut fresh = [0_u8; 32];
-        rand::fill(&mut fresh).map_err(|_| SealError::Random)?;
-        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(mut file) => {
-                file.write_all(&fresh).and_then(|()| file.sync_all()).map_err(failed)?;
-                Self::new(&fresh)
+        let bytes = match fs::read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let mut fresh = [0_u8; 32];
+                rand::fill(&mut fresh).map_err(|_| SealError::Random)?;
+                keep_first(path, &fresh).map_err(failed)?
             }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                let bytes = fs::read(path).map_err(failed)?;
-                let key = bytes.as_slice().try_into().map_err(|_| SealError::Length(path.to_owned()))?;
-                Self::new(key)
-            }
-            Err(error) => Err(failed(error)),
-        }
+            read => read.map_err(failed)?,
+        };
+        let key = bytes.as_slice().try_into().map_err(|_| SealError::Length(path.to_owned()))?;
+        Self::new(key)
     }
 
     /// Seals `plain` for `purpose`; `None` only when the system gives no randomness.

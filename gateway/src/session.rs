@@ -26,7 +26,15 @@ use weft_wire::{
     version::Version,
 };
 
-use crate::{authenticate::Caller, call::Call, door::Surface, forward::Introduced, refusal::Refusal, seal::Seal};
+use crate::{
+    authenticate::{Caller, Standing},
+    authorize::Role,
+    call::Call,
+    door::Surface,
+    forward::Introduced,
+    refusal::Refusal,
+    seal::Seal,
+};
 
 pub(crate) mod forgotten;
 pub(crate) mod level;
@@ -65,6 +73,33 @@ pub(crate) struct Claims {
     /// The caller whom the token belongs to.
     #[serde(rename = "u")]
     caller: String,
+    /// What it may do, where it has proved who it is.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    role: Option<Role>,
+    /// Whose data it works on.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+}
+
+impl Claims {
+    fn new((caller, surface): (&Caller, String), version: Version, (capabilities, client_info): (&str, &str)) -> Self {
+        Self {
+            id: format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)),
+            version: version.as_str().to_owned(),
+            capabilities: capabilities.to_owned(),
+            client_info: client_info.to_owned(),
+            surface,
+            caller: caller.id().to_owned(),
+            role: caller.is_proven().then(|| caller.role()),
+            tenant: caller.tenant().map(str::to_owned),
+        }
+    }
+
+    /// Whether the session is the caller's, as it stands now.
+    fn are_of(&self, caller: &Caller) -> bool {
+        let role = caller.is_proven().then(|| caller.role());
+        self.caller == caller.id() && self.role == role && self.tenant.as_deref() == caller.tenant()
+    }
 }
 
 /// A call under way, as a later cancellation needs to find it.
@@ -75,6 +110,8 @@ pub(crate) struct Flight {
     pub(crate) cancel: CancellationToken,
     /// It went over a session at the server, which must be told of a cancellation.
     pub(crate) linked: bool,
+    /// Ends what a model is asked for it.
+    pub(crate) sampling: Option<CancellationToken>,
 }
 
 /// A message of a service.
@@ -86,6 +123,8 @@ pub(crate) struct Session {
     pub(crate) claims: Claims,
     version: Version,
     pooled: bool,
+    /// Who calls within it, once it was used here.
+    caller: OnceLock<Caller>,
     used: AtomicU64,
     restored: AtomicBool,
     /// Sessions at servers.
@@ -112,6 +151,7 @@ impl Session {
             claims,
             version,
             pooled: false,
+            caller: OnceLock::new(),
             used: AtomicU64::new(0),
             restored: AtomicBool::new(false),
             slots: Mutex::default(),
@@ -129,6 +169,17 @@ impl Session {
 
     pub(crate) const fn version(&self) -> Version {
         self.version
+    }
+
+    /// Who calls within it: as it last proved itself here, else as the token says.
+    pub(crate) fn caller(&self) -> Caller {
+        if let Some(caller) = self.caller.get() {
+            return caller.clone();
+        }
+        let Claims { caller, role, tenant, .. } = &self.claims;
+        let tenant = tenant.as_deref().map(Into::into);
+        let (proven, role) = (role.is_some(), role.unwrap_or_default());
+        Caller::new(Standing { id: caller.as_str().into(), role, tenant, proven, over: None })
     }
 
     /// True for one that stands for a caller without a session.
@@ -300,14 +351,7 @@ impl Sessions {
         version: Version,
         (capabilities, client_info): (&str, &str),
     ) -> Result<(Arc<str>, Arc<Session>), Refusal> {
-        let claims = Claims {
-            id: format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)),
-            version: version.as_str().to_owned(),
-            capabilities: capabilities.to_owned(),
-            client_info: client_info.to_owned(),
-            surface: surface_text(surface),
-            caller: caller.id().to_owned(),
-        };
+        let claims = Claims::new((caller, surface_text(surface)), version, (capabilities, client_info));
         let token: Arc<str> = serde_json::to_vec(&claims)
             .ok()
             .and_then(|plain| seal.seal(PURPOSE, &plain))
@@ -315,6 +359,7 @@ impl Sessions {
             .into();
         let session = Arc::new(Session::new(claims, version));
         let session = self.keep(Arc::clone(&token), session);
+        session.caller.get_or_init(|| caller.clone());
         Ok((token, session))
     }
 
@@ -332,9 +377,10 @@ impl Sessions {
             None => self.reopen(seal, token)?,
         };
         let claims = &session.claims;
-        if claims.caller != caller.id() || claims.surface != surface_text(surface) {
+        if !claims.are_of(caller) || claims.surface != surface_text(surface) {
             return Err(Refusal::SessionUnknown);
         }
+        session.caller.get_or_init(|| caller.clone());
         session.used.store(self.millis(), Ordering::Relaxed);
         Ok(session)
     }
@@ -346,17 +392,12 @@ impl Sessions {
         let key = format!("{CALLERS}{}\n{conversation}\n{}", caller.id(), introduced.capabilities);
         let known = self.known.pin().get(key.as_str()).cloned();
         let session = known.unwrap_or_else(|| {
-            let claims = Claims {
-                id: format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)),
-                version: Version::LATEST_SESSION.as_str().to_owned(),
-                capabilities: introduced.capabilities.clone(),
-                client_info: introduced.client_info.clone(),
-                surface: String::new(),
-                caller: caller.id().to_owned(),
-            };
+            let introduction = (introduced.capabilities.as_str(), introduced.client_info.as_str());
+            let claims = Claims::new((caller, String::new()), Version::LATEST_SESSION, introduction);
             let fresh = Arc::new(Session { pooled: true, ..Session::new(claims, Version::LATEST_SESSION) });
             self.keep(Arc::from(key), fresh)
         });
+        session.caller.get_or_init(|| caller.clone());
         session.used.store(self.millis(), Ordering::Relaxed);
         session
     }
@@ -388,6 +429,13 @@ impl Sessions {
         session.over.cancel();
         self.count();
         Some(session)
+    }
+
+    /// Ends all sessions of a caller who may not call any more.
+    pub(crate) fn end_all_of(&self, caller: &str) -> Vec<Arc<Session>> {
+        let known = self.known.pin();
+        let own = known.iter().filter(|(_, session)| session.claims.caller == caller);
+        own.filter_map(|(token, _)| self.end(token)).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

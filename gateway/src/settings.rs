@@ -10,16 +10,21 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use weft_mesh::ServiceId;
+use weft_telemetry::TelemetrySettings;
 
+pub use weft_settings::Reference;
+
+pub mod auth;
 pub mod balance;
 pub(crate) mod globs;
-pub mod reference;
+pub mod sampling;
 pub mod service;
 pub mod shape;
 pub mod virtuals;
 
+pub use auth::{Auth, Tls};
 pub use balance::Balance;
-pub use reference::Reference;
+pub use sampling::Sampling;
 pub use service::ServiceSettings;
 pub use shape::Shape;
 pub use virtuals::{VirtualSettings, Virtuals};
@@ -46,6 +51,8 @@ pub struct Settings {
     pub session_key: Option<PathBuf>,
     /// Which replica this is: `mcp-gateway-<instance>` in the registry; default: its port.
     pub instance: Option<u32>,
+    /// The pod that it runs in, `NAMESPACE.POD`: how other replicas find it where the registry is `k8s://`.
+    pub pod: Option<String>,
     /// Where it runs: instances of the same zone are preferred.
     pub zone: Option<String>,
     /// The address to announce when `listen` is not one address.
@@ -54,6 +61,12 @@ pub struct Settings {
     pub log: String,
     /// Log lines as JSON instead of text.
     pub log_json: bool,
+    /// Where traces go.
+    pub telemetry: TelemetrySettings,
+    /// Who may call.
+    pub auth: Auth,
+    /// TLS for MCP clients.
+    pub tls: Tls,
     /// Bounds on what callers may ask for.
     pub limits: Limits,
     /// How long things may take.
@@ -64,6 +77,8 @@ pub struct Settings {
     pub balance: Balance,
     /// What is different for single services, and where those are that no registry knows.
     pub service: Vec<ServiceSettings>,
+    /// Who answers when a server asks its client's model.
+    pub sampling: Sampling,
     /// How the lists of tools, prompts and resources are kept.
     pub catalogue: CatalogueSettings,
     /// Endpoints that show a part of the mesh, by name.
@@ -153,15 +168,20 @@ impl Default for Settings {
             state: None,
             session_key: None,
             instance: None,
+            pod: None,
             zone: None,
             advertise: None,
             log: "info,rmcp=warn,weft::call=warn".into(),
             log_json: false,
+            telemetry: TelemetrySettings::default(),
+            auth: Auth::default(),
+            tls: Tls::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             doors: Doors::default(),
             balance: Balance::default(),
             service: Vec::new(),
+            sampling: Sampling::default(),
             catalogue: CatalogueSettings::default(),
             virtuals: Virtuals::new(),
         }
@@ -241,7 +261,17 @@ impl Settings {
         }
         self.balance.check(&mut wrong);
         service::check(&self.service, &mut wrong);
+        self.sampling.check(&mut wrong);
+        auth::check(self, &mut wrong);
         wrong.extend(virtuals::lenses(&self.virtuals).err().into_iter().flatten());
+        if self.pod.as_deref().is_some_and(|pod| !crate::announce::is_pod(pod)) {
+            wrong.push("pod must be NAMESPACE.POD, as the cluster names this pod".to_owned());
+        }
+        if self.pod.is_some() && self.instance.is_some() {
+            wrong.push(
+                "pod and instance both say which replica this is; keep pod for k8s://, instance for Consul".to_owned(),
+            );
+        }
         if self.listen == self.admin && self.listen.port() != 0 {
             wrong.push(format!("listen and admin are both {}; give them different ports", self.listen));
         }

@@ -10,7 +10,7 @@ use http::Response;
 use weft_wire::{envelope::Id, splice::splice, version::Era};
 
 use crate::{
-    Gateway,
+    Gateway, authorize,
     call::{Call, What},
     door::Surface,
     forward::{ask, rewrite::unmark},
@@ -34,6 +34,8 @@ pub(crate) async fn tell(gateway: &Arc<Gateway>, call: &Call) -> Response<Body> 
             What::Notification { method, request_id } if method == "notifications/cancelled" => {
                 cancel(gateway, session, call, request_id.as_ref()).await;
             }
+            // What a reader may not say is dropped like what nobody understands.
+            What::Notification { method, .. } if !authorize::may_tell(&call.caller, method) => {}
             What::Notification { method, .. } => notify(gateway, session, call, method).await,
             What::Response { id, span } => answer(gateway, session, call, id, span).await,
             What::Request(_) => {}
@@ -46,6 +48,9 @@ pub(crate) async fn tell(gateway: &Arc<Gateway>, call: &Call) -> Response<Body> 
 /// is not ours, the end of the connection has to say it.
 async fn cancel(gateway: &Arc<Gateway>, session: &Arc<Session>, call: &Call, request_id: Option<&Id<'static>>) {
     let Some(flight) = request_id.and_then(|id| session.flight(id)) else { return };
+    if let Some(sampling) = &flight.sampling {
+        sampling.cancel();
+    }
     let link = session.present_link(&flight.service).filter(|_| flight.linked);
     match link {
         Some(link) => send(gateway, session, link, call.body.clone()).await,

@@ -46,6 +46,7 @@ pub(crate) struct Instance {
     pub(crate) spoken: Arc<spoken::Spoken>,
     /// What goes to it besides the calls.
     pub(crate) outward: Option<Arc<Outward>>,
+    pub(crate) sampled: crate::settings::sampling::Sampled,
 }
 
 /// All services.
@@ -56,7 +57,7 @@ pub(crate) struct Upstreams {
     /// Gateways, this one among them.
     replicas: ArcSwap<Vec<weft_mesh::Instance>>,
     stale: AtomicBool,
-    identity: Option<Identity>,
+    pub(crate) identity: Option<Identity>,
     connect: Duration,
     settings: Settings,
     outward: BTreeMap<String, Arc<Outward>>,
@@ -181,6 +182,7 @@ impl Upstreams {
                 pool: Pool::build(&Config::default(), Vec::new(), None, self.now()),
                 instances: Vec::new(),
                 said: None,
+                key: None,
             };
             publish(id, &empty);
             gone.set_group(empty);
@@ -213,8 +215,8 @@ impl Upstreams {
                 let authority = info.origin.as_ref().map(|origin| origin.authority.clone());
                 let host = HeaderValue::try_from(authority.unwrap_or_else(|| info.address.to_string())).ok();
                 let path = info.path.parse().unwrap_or_else(|_| Uri::from_static("/mcp"));
-                let (info, outward) = (info.clone(), outward.cloned());
-                Arc::new(Instance { info, host, path, connections, spoken, outward })
+                let (info, outward, sampled) = (info.clone(), outward.cloned(), self.settings.sampling.of(id));
+                Arc::new(Instance { info, host, path, connections, spoken, outward, sampled })
             })
             .collect();
         // When the registry takes all of a service for dead at once, it is more likely the one that is wrong (an agent that hung
@@ -233,7 +235,8 @@ impl Upstreams {
         let pool = Pool::build(&config, members, before.map(|group| &group.pool), self.now());
         let all_say = infos.iter().all(|info| info.era != weft_mesh::PeerEra::Unknown);
         let said = service::common(instances.iter().filter_map(|instance| instance.spoken.eras())).filter(|_| all_say);
-        Group { pool, instances, said }
+        let key = infos.iter().find_map(|info| info.meta.get("key")?.parse().ok());
+        Group { pool, instances, said, key }
     }
 
     /// What an instance must prove before it is spoken to.

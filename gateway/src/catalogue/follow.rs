@@ -97,7 +97,8 @@ impl Follower {
             // Without a hint only the settings say how often a server is bothered.
             let age = if shelf.hinted { shelf.ttl_ms } else { u64::MAX };
             tracing::debug!(service = %id, tools = shelf.tools.len(), "catalogue refreshed");
-            self.catalogue.put(id, shelf.clone());
+            let vouched = self.upstreams.get(id).is_some_and(|service| service.is_vouched());
+            self.catalogue.put(id, shelf.clone(), vouched);
             if !self.until_news(id, age, &mut listening, changes).await {
                 return;
             }

@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use globset::GlobSet;
 use weft_mesh::ServiceId;
 use weft_wire::splice::quote;
@@ -15,6 +16,7 @@ use weft_wire::splice::quote;
 use super::{
     View,
     lean::{self, Lean},
+    readers,
     shelf::{Entry, Shelf},
     view::Tool,
 };
@@ -106,13 +108,16 @@ impl Lens {
         }
         if self.lean {
             let lean = Lean::new(&view.tools, &parts);
-            lean::tools().clone_into(&mut view.lists[0]);
+            view.lists[0] = Bytes::from_static(lean::tools().as_bytes());
             view.instructions = Some(lean.instructions(self.instructions.as_deref()));
             view.lean = Some(lean);
         }
         // Whose a URI is does not depend on what is shown: what may be read need not be listed.
         view.schemes.clone_from(&all.schemes);
         view.lens = Some(Arc::clone(self));
+        if all.readers.is_some() {
+            readers::add(&mut view, self.instructions.as_deref(), &parts);
+        }
         view
     }
 

@@ -116,7 +116,7 @@ pub(super) fn own_view(service: &ServiceId, shelf: &Shelf) -> View {
     for entry in &shelf.tools {
         push(&mut list, entry, &entry.key);
     }
-    view.lists[0] = list;
+    view.lists[0] = list.into();
     view
 }
 
@@ -203,7 +203,8 @@ mod tests {
     fn the_own_endpoint_shows_the_new_names_alone() {
         let shelf = shaped(&json!({ "allow": ["read_file"], "rename": { "read_file": "open" } }));
         let view = own_view(&"files".parse().unwrap(), &shelf);
-        let list: serde_json::Value = serde_json::from_str(&view.session_list(super::super::Kind::Tools)).unwrap();
+        let list: serde_json::Value =
+            serde_json::from_slice(&view.session_list(super::super::Kind::Tools).whole()).unwrap();
         assert_eq!(list["tools"][0]["name"], "open");
         assert_eq!((view.tools.len(), &*view.tools["open"].name), (1, "read_file"));
     }

@@ -33,6 +33,8 @@ pub(crate) struct Shelf {
     pub(crate) dropped: Vec<(String, String)>,
     /// Names in the settings of its shape that no tool of it has.
     pub(crate) unknown: Vec<String>,
+    /// The operator stands for what the service says of itself.
+    pub(crate) vouched: bool,
 }
 
 /// One tool, prompt, resource or template.
@@ -50,11 +52,13 @@ pub(crate) struct Entry {
     pub(crate) mirrored: Arc<[ParamHeader]>,
 }
 
-/// What a tool's annotations promise about repeating it.
+/// What a tool's annotations promise, and whether its word counts where trust is needed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Hints {
     pub(crate) read_only: bool,
     pub(crate) idempotent: bool,
+    /// The operator stands for what the service says of itself.
+    pub(crate) vouched: bool,
 }
 
 impl Hints {
@@ -104,6 +108,14 @@ struct Annotations {
 }
 
 impl Shelf {
+    /// Notes whether the operator stands for what the service says.
+    pub(crate) fn vouch(&mut self, vouched: bool) {
+        self.vouched = vouched;
+        for tool in &mut self.tools {
+            tool.hints.vouched = vouched;
+        }
+    }
+
     /// True when the service offers nothing.
     pub(crate) fn is_empty(&self) -> bool {
         [&self.tools, &self.prompts, &self.resources, &self.templates].iter().all(|list| list.is_empty())
@@ -155,6 +167,7 @@ fn entry(raw: &RawValue, which: Which) -> Option<Entry> {
         hints: Hints {
             read_only: keys.annotations.read_only_hint == Some(true),
             idempotent: keys.annotations.idempotent_hint == Some(true),
+            vouched: false,
         },
         mirrored: Arc::default(),
     })

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use weft_mesh::ServiceId;
 use weft_telemetry::names;
 use weft_wire::{headers::ParamHeader, splice::quote};
@@ -18,6 +19,7 @@ use super::{
     Changed,
     lean::Lean,
     lens::Lens,
+    listed::Listed,
     shelf::{Entry, Hints, Shelf},
 };
 use crate::{upstream::talk::About, uri};
@@ -98,7 +100,7 @@ pub(crate) struct View {
     pub(crate) services: BTreeMap<ServiceId, Vec<(Arc<str>, Hints)>>,
     own: HashMap<(ServiceId, Arc<str>), Own>,
     abouts: BTreeMap<ServiceId, About>,
-    pub(super) lists: [String; 4],
+    pub(super) lists: [Bytes; 4],
     tail: String,
     pub(super) info: String,
     pub(super) instructions: Option<String>,
@@ -106,6 +108,8 @@ pub(crate) struct View {
     pub(super) lens: Option<Arc<Lens>>,
     /// What is searched on a lean endpoint.
     pub(crate) lean: Option<Lean>,
+    /// The part of it that readers see, where there may be any.
+    pub(crate) readers: Option<Arc<View>>,
 }
 
 impl View {
@@ -133,7 +137,8 @@ impl View {
             prompt_list,
             located(shelves, &schemes, |shelf| &shelf.resources),
             located(shelves, &schemes, |shelf| &shelf.templates),
-        ];
+        ]
+        .map(Bytes::from);
         let stale: Vec<String> =
             shelves.iter().filter(|(_, shelf)| shelf.stale).map(|(service, _)| service.to_string()).collect();
         let of = |shelf: &Shelf| shelf.tools.iter().map(|tool| (Arc::from(tool.key.as_str()), tool.hints)).collect();
@@ -161,6 +166,7 @@ impl View {
             lists,
             lens: None,
             lean: None,
+            readers: None,
         }
     }
 
@@ -181,23 +187,26 @@ impl View {
     }
 
     /// The result of a list in the stateless era: complete, with its cache hints (MCP 2026-07-28, caching).
-    pub(crate) fn stateless_list(&self, kind: Kind) -> String {
-        format!(
-            r#"{{"resultType":"complete","{}":[{}],{},"_meta":{{"io.modelcontextprotocol/serverInfo":{}{}}}}}"#,
-            kind.member(),
-            self.list(kind),
-            self.tail,
-            self.info,
-            self.stale_meta(",")
-        )
+    pub(crate) fn stateless_list(&self, kind: Kind) -> Listed {
+        Listed {
+            before: format!(r#"{{"resultType":"complete","{}":["#, kind.member()),
+            list: self.list(kind),
+            behind: format!(
+                r#"],{},"_meta":{{"io.modelcontextprotocol/serverInfo":{}{}}}}}"#,
+                self.tail,
+                self.info,
+                self.stale_meta(",")
+            ),
+        }
     }
 
     /// The result of a list in the session era.
-    pub(crate) fn session_list(&self, kind: Kind) -> String {
-        match self.stale_meta("") {
-            meta if meta.is_empty() => format!(r#"{{"{}":[{}]}}"#, kind.member(), self.list(kind)),
-            meta => format!(r#"{{"{}":[{}],"_meta":{{{meta}}}}}"#, kind.member(), self.list(kind)),
-        }
+    pub(crate) fn session_list(&self, kind: Kind) -> Listed {
+        let behind = match self.stale_meta("") {
+            meta if meta.is_empty() => "]}".to_owned(),
+            meta => format!(r#"],"_meta":{{{meta}}}}}"#),
+        };
+        Listed { before: format!(r#"{{"{}":["#, kind.member()), list: self.list(kind), behind }
     }
 
     /// The result of `server/discover`.
@@ -233,23 +242,28 @@ impl View {
         format!(r#"{comma}"weft/stale":[{}]"#, names.join(","))
     }
 
-    fn list(&self, kind: Kind) -> &str {
+    fn list(&self, kind: Kind) -> Bytes {
         let [tools, prompts, resources, templates] = &self.lists;
-        match kind {
+        let list = match kind {
             Kind::Tools => tools,
             Kind::Prompts => prompts,
             Kind::Resources => resources,
             Kind::Templates => templates,
-        }
+        };
+        list.clone()
     }
 
     /// What a client would see differently.
     pub(crate) fn differs(&self, before: &Self) -> Changed {
         let [tools, prompts, resources, templates] = &self.lists;
-        Changed {
+        let changed = Changed {
             tools: *tools != before.lists[0],
             prompts: *prompts != before.lists[1],
             resources: *resources != before.lists[2] || *templates != before.lists[3],
+        };
+        match (&self.readers, &before.readers) {
+            (Some(readers), Some(before)) => changed.or(readers.differs(before)),
+            _ => changed,
         }
     }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use weft_wire::{
     members::Members,
     splice::quote,
@@ -15,6 +16,7 @@ use weft_wire::{
 use crate::{
     Gateway,
     refusal::Refusal,
+    sampling::{self, Sampler},
     session::{Session, ring::Ring},
 };
 
@@ -50,22 +52,60 @@ fn capability(method: &str) -> Option<&'static str> {
 pub(super) async fn client(
     gateway: &Arc<Gateway>,
     session: &Arc<Session>,
+    sampler: Option<&Sampler>,
     message: &[u8],
     ring: &Ring,
 ) -> Result<Again, Refusal> {
     let (wanted, state) = wanted(message).ok_or_else(|| unanswered("the server asked for something unreadable"))?;
-    let missing = wanted.iter().find(|it| !may_ask(&session.claims.capabilities, &it.method));
+    let nothing = wanted.is_empty();
+    let (ours, theirs) = parted(sampler, wanted);
+    let missing = theirs.iter().find(|it| !may_ask(&session.claims.capabilities, &it.method));
     if let Some(missing) = missing {
         return Err(unanswered(&format!(
             "the server asks for {:?}, which this client has not declared; use a client that has it",
             missing.method
         )));
     }
-    if wanted.is_empty() {
+    if nothing {
         // It only wants to be asked again; not at once, or the two would spin.
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
+    let sampled = async {
+        match sampler {
+            Some(sampler) => samples(sampler, ours).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    let (sampled, told) = tokio::try_join!(sampled, all(gateway, session, theirs, ring))?;
     let mut responses = Members::default();
+    for (key, answer) in sampled.into_iter().chain(told) {
+        responses.set(&key, answer);
+    }
+    Ok(Again { responses: responses.to_json(), state })
+}
+
+/// Who answers what: the gateway for the client, and the client.
+pub(super) fn parted(sampler: Option<&Sampler>, wanted: Vec<Wanted>) -> (Vec<Wanted>, Vec<Wanted>) {
+    wanted.into_iter().partition(|one| sampler.is_some() && one.method == sampling::METHOD)
+}
+
+/// The answers of a model to what is asked for together, under their keys.
+pub(super) async fn samples(sampler: &Sampler, ours: Vec<Wanted>) -> Result<Vec<(String, String)>, Refusal> {
+    let answers = ours.into_iter().map(|one| async move {
+        let answer = sampler.answer(&one.params).await;
+        answer.map(|answer| (one.key, answer)).map_err(|why| unanswered(&format!("the model gave no answer: {why}")))
+    });
+    try_join_all(answers).await
+}
+
+/// The client's answers, under their keys.
+async fn all(
+    gateway: &Arc<Gateway>,
+    session: &Arc<Session>,
+    wanted: Vec<Wanted>,
+    ring: &Ring,
+) -> Result<Vec<(String, String)>, Refusal> {
+    let mut responses = Vec::new();
     let mut asked = Vec::new();
     for one in wanted {
         let id = format!("{PREFIX}{}:{:016x}", gateway.replica, fastrand::u64(..));
@@ -92,9 +132,9 @@ pub(super) async fn client(
                 refused(&one, "no answer came in time")?
             }
         };
-        responses.set(&one.key, answer);
+        responses.push((one.key, answer));
     }
-    Ok(Again { responses: responses.to_json(), state })
+    Ok(responses)
 }
 
 /// What the ids of such questions begin with; the replica that asked stands behind it.

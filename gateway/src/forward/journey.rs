@@ -28,6 +28,7 @@ use crate::{
     refusal::{Broken, Refusal},
     reply::{self, Body, relay},
     route::Target,
+    sampling::Sampler,
     session::{Flight, Session, link::Link, ring::Ring},
     upstream::{
         connection::ReplyBody,
@@ -47,7 +48,7 @@ pub(super) async fn forward(
     let cancel = session.over.child_token();
     let (tell, told) = oneshot::channel();
     let version = call.version;
-    let (id, service) = (asked.id.clone(), target.service.id.clone());
+    let (id, service, asker) = (asked.id.clone(), target.service.id.clone(), Arc::clone(&target.service));
     let task = Journey {
         gateway: Arc::clone(gateway),
         rewrite: rewrite_of(&call, &target),
@@ -55,14 +56,17 @@ pub(super) async fn forward(
         method: asked.method.clone(),
         late: record.late(),
         shipment: shipment(&call, Some(&session), target, upstream)?,
+        sampler: Sampler::of(gateway, &asker, (&call.caller, &call.headers), &session.claims.capabilities),
         session,
         upstream,
     };
-    let flight = Flight { service, cancel: cancel.clone(), linked: upstream == Era::Session };
+    let sampling = task.sampler.as_ref().map(Sampler::over);
+    let flight = Flight { service, cancel: cancel.clone(), linked: upstream == Era::Session, sampling };
     let departed = task.session.depart(&id, flight);
+    let span = call.trace.span.clone();
     gateway.tasks.spawn(async move {
         let _held = (departed, ticket);
-        task.run(&cancel, tell).await;
+        span.within(task.run(&cancel, tell)).await;
     });
     match told.await {
         Ok(Ok(Outcome::Message { status, body })) => {
@@ -86,6 +90,7 @@ struct Journey {
     method: String,
     late: Late,
     shipment: Shipment,
+    sampler: Option<Sampler>,
     upstream: Era,
 }
 
@@ -117,6 +122,7 @@ impl Journey {
                     late: self.late,
                     service: self.shipment.service,
                     link: Some(link),
+                    sampler: self.sampler,
                 };
                 pump.run(body, &ring, load, cancel).await;
                 ring.finish();
@@ -190,7 +196,7 @@ impl Journey {
                 return self.translated(status, &message);
             }
             let ring = speaker.stream(&self.session);
-            let again = ask::client(&self.gateway, &self.session, &message, &ring).await?;
+            let again = ask::client(&self.gateway, &self.session, self.sampler.as_ref(), &message, &ring).await?;
             let text = std::str::from_utf8(&self.shipment.outgoing.body).unwrap_or_default();
             let body = translate::request_again(text, &again.responses, again.state.as_deref());
             self.shipment.outgoing.body = body.ok_or_else(|| broken(&self.shipment, Broken::Nonsense))?.into();

@@ -17,6 +17,7 @@ use crate::{
     record::Record,
     refusal::Refusal,
     reply::{Body, events, relay::ring_body},
+    sampling::Sampler,
     session::{
         Session,
         link::{self, Link},
@@ -131,10 +132,13 @@ pub(crate) fn follow(gateway: &Arc<Gateway>, session: &Arc<Session>, service: &A
         false => Rewrite { service: Some(service.id.to_string()), wrap },
     };
     let stop = gateway.drain.clone();
+    let caller = session.caller();
+    let sampler = Sampler::of(gateway, service, (&caller, &Arc::default()), &session.claims.capabilities);
+    let sampler = sampler.map(Sampler::lasting);
     let (session, link, service) = (Arc::clone(session), Arc::clone(link), service.id.clone());
     let owner = Arc::clone(gateway);
     gateway.tasks.spawn(async move {
-        let reading = read(&owner, &session, (&service, &link), &rewrite);
+        let reading = read(&owner, &session, (&service, &link), (&rewrite, sampler.as_ref()));
         tokio::select! {
             () = stop.cancelled() => {}
             () = session.over.cancelled() => {}
@@ -149,7 +153,7 @@ async fn read(
     gateway: &Gateway,
     session: &Arc<Session>,
     (service, link): (&weft_mesh::ServiceId, &Arc<Link>),
-    rewrite: &Rewrite,
+    (rewrite, sampler): (&Rewrite, Option<&Sampler>),
 ) {
     let limit = gateway.settings.limits.event_bytes;
     // Nobody reads the stream of a session that stands for a caller; who follows something there listens.
@@ -166,11 +170,14 @@ async fn read(
                     if event.data.is_empty() {
                         continue;
                     }
+                    let verdict = reply::scan(&event.data);
+                    if sampler.is_some_and(|sampler| sampler.takes((session, link), &verdict, &event.data)) {
+                        continue;
+                    }
                     let Some(ring) = &ring else {
                         let _ = session.heard().send((service.clone(), event.data.into()));
                         continue;
                     };
-                    let verdict = reply::scan(&event.data);
                     // A virtual server's lists are its own: the catalogue says when they have changed.
                     if session.is_virtual() && verdict.method.as_deref().is_some_and(|it| it.ends_with("/list_changed"))
                     {

@@ -14,6 +14,7 @@ use crate::{
     Gateway,
     record::{Late, outcome_of},
     refusal::{Broken, Refusal},
+    sampling::Sampler,
     session::{
         Session,
         link::{self, Link},
@@ -36,6 +37,8 @@ pub(crate) struct Pump {
     pub(crate) late: Late,
     pub(crate) service: Arc<Service>,
     pub(crate) link: Option<Arc<Link>>,
+    /// Answers for the client.
+    pub(crate) sampler: Option<Sampler>,
 }
 
 /// How a stretch of the stream ended.
@@ -105,6 +108,12 @@ impl Pump {
         ring.push(&refusal.to_message(weft_wire::version::Era::Session, Some(&self.id), &self.method)).await;
     }
 
+    /// True for a question to a model that is none of the client's business.
+    fn answered_here(&self, verdict: &reply::Verdict, data: &[u8]) -> bool {
+        let (Some(sampler), Some(link)) = (&self.sampler, &self.link) else { return false };
+        sampler.takes((&self.session, link), verdict, data)
+    }
+
     async fn carry(&self, events: &mut Events, ring: &Ring, place: &mut Option<String>, retry: &mut u64) -> End {
         loop {
             let event = match events.next().await {
@@ -120,6 +129,9 @@ impl Pump {
                 continue;
             }
             let verdict = reply::scan(&event.data);
+            if self.answered_here(&verdict, &event.data) {
+                continue;
+            }
             let asks = verdict.method.is_some() && verdict.id_raw.is_some();
             let asker = self
                 .link

@@ -15,11 +15,15 @@ use http::StatusCode;
 use weft_balance::{NoInstance, Pick};
 use weft_telemetry::names;
 
-use super::load::Load;
+use super::{
+    load::Load,
+    tried::{Tried, Turn},
+};
 use crate::{
     Gateway,
     refusal::{Broken, Refusal},
     session::link::Link,
+    trace::Trace,
     upstream::{
         Group, Instance, Service,
         connection::SendError,
@@ -41,6 +45,10 @@ pub(crate) struct Shipment {
     pub(crate) pinned: Option<Arc<Link>>,
     /// What places it where the policy is consistent hashing.
     pub(crate) hash: Option<u64>,
+    /// What its attempts belong to.
+    pub(crate) trace: Trace,
+    /// The method, as a label.
+    pub(crate) method: &'static str,
 }
 
 /// An answer that arrived, with what must live until its last byte.
@@ -98,7 +106,12 @@ pub(crate) async fn ship(gateway: &Arc<Gateway>, shipment: &Shipment) -> Result<
         let free = matches!(missed.broken, Broken::Unreachable);
         let most = if free { REACHES } else { ATTEMPTS };
         let allowed = missed.again && shipment.pinned.is_none() && tried.len() < most;
-        if !allowed || !(free || service.budget.try_withdraw(gateway.upstreams.now())) {
+        let paid = allowed && (free || service.budget.try_withdraw(gateway.upstreams.now()));
+        if allowed && !paid {
+            let name = names::GATEWAY_RETRIES_UNPAID.name;
+            metrics::counter!(name, "service" => Arc::clone(&service.label)).increment(1);
+        }
+        if !paid {
             let retry = missed.retry_after.unwrap_or(Duration::from_secs(1));
             return Err(Failed { refusal: refuse(shipment, missed.broken, retry), unsent: missed.unsent });
         }
@@ -118,7 +131,8 @@ async fn hedged(
     let service = &shipment.service;
     let tool = shipment.label.as_ref().filter(|_| shipment.repeatable && shipment.pinned.is_none());
     let began = Instant::now();
-    let mut first = pin!(attempt(gateway, shipment, group, pick));
+    let turn = Turn { number: tried.len(), hedge: false };
+    let mut first = pin!(attempt(gateway, shipment, group, (pick, turn)));
     let Some(delay) = tool.and_then(|tool| service.hedge_after(tool)) else { return first.await };
     tokio::select! {
         biased;
@@ -135,7 +149,8 @@ async fn hedged(
     tried.push(name_of(group, other));
     metrics::counter!(names::GATEWAY_HEDGES.name, "service" => Arc::clone(&service.label)).increment(1);
     // In a box of its own: few calls need it, and all would carry its room.
-    let mut second = Box::pin(attempt(gateway, shipment, group, other));
+    let turn = Turn { number: tried.len(), hedge: true };
+    let mut second = Box::pin(attempt(gateway, shipment, group, (other, turn)));
     // An attempt that missed leaves the other one to decide.
     tokio::select! {
         done = &mut first => if done.is_ok() { done } else { second.await },
@@ -150,17 +165,26 @@ async fn hedged(
 }
 
 /// One attempt at one instance.
-async fn attempt(gateway: &Arc<Gateway>, shipment: &Shipment, group: &Arc<Group>, pick: Pick) -> Result<Landed, Miss> {
+async fn attempt(
+    gateway: &Arc<Gateway>,
+    shipment: &Shipment,
+    group: &Arc<Group>,
+    (pick, turn): (Pick, Turn),
+) -> Result<Landed, Miss> {
     let service = &shipment.service;
     let instance = Arc::clone(&group.instances[pick.index]);
     let mut load = Load::begin(&gateway.upstreams, group, pick);
+    let under_way = Tried::begin(shipment, &instance, turn);
     let remaining = shipment.deadline.saturating_duration_since(Instant::now());
-    let exchanging = exchange::exchange_within(&instance, &shipment.outgoing, remaining);
+    let outgoing = under_way.outgoing();
+    let exchanging = exchange::exchange_within(&instance, &outgoing, remaining);
     let sent = tokio::time::timeout(remaining, exchanging).await;
+    let status = sent.as_ref().ok().and_then(|sent| sent.as_ref().ok()).map(Answer::status);
     let missed = match sent {
         Ok(Ok(answer)) => match judge(&answer, shipment.repeatable) {
             None => {
                 count(service, "ok");
+                under_way.end("ok", status);
                 let latency = load.landed();
                 if let Some(tool) = &shipment.label {
                     service.observe(tool, latency);
@@ -179,6 +203,7 @@ async fn attempt(gateway: &Arc<Gateway>, shipment: &Shipment, group: &Arc<Group>
     };
     load.fail(missed.retry_after);
     count(service, missed.broken.label());
+    under_way.end(missed.broken.label(), status);
     Err(missed)
 }
 

@@ -20,6 +20,7 @@ use crate::{
     Gateway,
     record::{Late, outcome_of},
     refusal::{Broken, Refusal},
+    sampling::Sampler,
     session::{
         Session,
         level::Level,
@@ -88,6 +89,8 @@ pub(super) struct Tail {
     /// The client's call as it came, and whose it is: what it is bound to when it must wait.
     pub(super) message: Bytes,
     pub(super) caller: String,
+    /// Answers for the client.
+    pub(super) sampler: Option<Sampler>,
     /// Questions that are being gathered, and what was heard meanwhile.
     pub(super) asked: Vec<Question>,
     pub(super) noted: Vec<Vec<u8>>,
@@ -200,6 +203,10 @@ impl Tail {
         let Ok(text) = std::str::from_utf8(data) else { return None };
         if verdict.is_response {
             return (verdict.id_raw.as_deref() == Some(&*self.underway.raw_id)).then(|| self.last(text, &verdict));
+        }
+        let at = (&self.underway.session, &self.underway.link);
+        if self.sampler.as_ref().is_some_and(|sampler| sampler.takes(at, &verdict, data)) {
+            return None;
         }
         match (verdict.method.as_deref(), verdict.id_raw) {
             (Some("notifications/progress"), None) => self.progress(text).map(Event::Note),

@@ -40,6 +40,7 @@ use crate::{
         relay::{KEEP_ALIVE, comment, frame},
     },
     route::Target,
+    sampling::Sampler,
     session::{Session, level::Level, link},
     upstream::exchange::{self, Answer, Events},
 };
@@ -119,6 +120,8 @@ impl Errand<'_> {
                 let service = Arc::clone(&shipment.service);
                 let (client, late, until) = (self.client.clone(), record.late(), Instant::from_std(deadline));
                 let (message, caller) = (self.call.body.clone(), self.call.caller.id().to_owned());
+                let own = (&self.call.caller, &self.call.headers);
+                let sampler = Sampler::of(&gateway, &service, own, &client.capabilities);
                 let tail = Tail {
                     gateway,
                     service,
@@ -133,6 +136,7 @@ impl Errand<'_> {
                     failures: 0,
                     message,
                     caller,
+                    sampler,
                     asked: Vec::new(),
                     noted: Vec::new(),
                 };

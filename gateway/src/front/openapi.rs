@@ -18,7 +18,7 @@ pub(super) fn document(view: &View) -> String {
         }
         paths.insert(format!("/mcp/v1/{path}"), Value::Object(item));
     }
-    let listed: Value = serde_json::from_str(&view.session_list(Kind::Tools)).unwrap_or_default();
+    let listed: Value = serde_json::from_slice(&view.session_list(Kind::Tools).whole()).unwrap_or_default();
     for tool in listed["tools"].as_array().into_iter().flatten() {
         let Some(name) = tool["name"].as_str() else { continue };
         let mut one = operation(&format!("tools/{name}"), "tools/call", &tool["inputSchema"]);

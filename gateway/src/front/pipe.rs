@@ -23,7 +23,7 @@ use weft_wire::{
 
 use super::inner;
 use crate::{
-    Gateway, authenticate, door,
+    Gateway, door,
     envelope::collect,
     forward::SESSION_HEADER,
     listen::Peer,
@@ -95,8 +95,8 @@ pub(super) fn open(
 ) -> Result<Response<Body>, Refusal> {
     record.set_call(None, "stream");
     record.keep_quiet();
-    let caller = authenticate::identify(peer, &parts.headers, (&gateway.seal, &gateway.anonymous))?;
-    record.set_caller(caller.id());
+    let caller = gateway.authenticator.identify(peer, &parts.headers)?;
+    record.set_caller(&caller);
     let paced = gateway.admission.pace(caller)?;
     let ticket = gateway.admission.admit_stream()?;
     let mut secret = [0; 16];
@@ -141,8 +141,8 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     record.keep_quiet();
-    let caller = authenticate::identify(peer, &parts.headers, (&gateway.seal, &gateway.anonymous))?;
-    record.set_caller(caller.id());
+    let caller = gateway.authenticator.identify(peer, &parts.headers)?;
+    record.set_caller(&caller);
     let paced = gateway.admission.pace(caller)?;
     let query = parts.uri.query().unwrap_or_default();
     let secret = query.split('&').find_map(|pair| pair.strip_prefix("session=")).unwrap_or_default();

@@ -7,24 +7,23 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use weft_wire::{
     code,
     headers::{self, encode},
     members::Members,
-    reply::scan,
     splice::quote,
-    sse,
     version::Version,
 };
 
 use super::{inner, openapi};
 use crate::{
     Gateway,
+    door::Surface,
     envelope::collect,
     listen::Peer,
     refusal::Refusal,
-    reply::{Body, json},
+    reply::{Body, json, last},
 };
 
 /// What a path of the facade asks for.
@@ -83,6 +82,13 @@ pub(super) async fn answer<B>(
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
+    // Before the body is read. What it becomes is asked again who it is from, and there it is counted.
+    let caller = gateway.authenticator.identify(peer, &parts.headers)?;
+    if route == Route::Document {
+        let paced = gateway.admission.pace(caller)?;
+        let view = gateway.catalogue.view_of(&Surface::Aggregate, paced.caller().role()).ok_or(Refusal::NotFound)?;
+        return Ok(json(openapi::document(&view)));
+    }
     let settings = &gateway.settings;
     let body = collect(body, settings.limits.body_bytes, Duration::from_secs(settings.timeouts.body_seconds)).await?;
     let text = match std::str::from_utf8(&body).map(str::trim) {
@@ -95,7 +101,7 @@ where
         return Ok(problem(StatusCode::BAD_REQUEST, code::PARSE_ERROR, why, None));
     };
     let method = match &route {
-        Route::Document => return Ok(json(openapi::document(&gateway.catalogue.view()))),
+        Route::Document => return Err(Refusal::NotFound),
         Route::Call(method) => method,
         Route::Tool(name) => {
             let mut call = Members::default();
@@ -150,27 +156,6 @@ fn request(parts: &Parts, method: &str, mut params: Members<'_>) -> Option<Reque
         None => drop(out.remove(headers::NAME)),
     }
     Some(request)
-}
-
-/// The response in an answer; what a stream says before it is of no use here.
-async fn last(response: Response<Body>, limit: usize) -> Bytes {
-    let streams = response.headers().get(header::CONTENT_TYPE).is_some_and(|it| it == "text/event-stream");
-    let mut body = response.into_body();
-    if !streams {
-        return body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    }
-    let mut decoder = sse::Decoder::new(limit);
-    while let Some(Ok(chunk)) = body.frame().await {
-        if let Ok(data) = chunk.into_data() {
-            decoder.feed(&data);
-        }
-        while let Ok(Some(event)) = decoder.next() {
-            if scan(&event.data).is_response {
-                return event.data.into();
-            }
-        }
-    }
-    Bytes::new()
 }
 
 fn rendered(status: StatusCode, retry: Option<HeaderValue>, message: &Bytes) -> Response<Body> {

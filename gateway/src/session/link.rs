@@ -21,6 +21,8 @@ use crate::{
         ship::{Shipment, ship},
     },
     refusal::{Broken, Refusal},
+    sampling,
+    trace::Trace,
     upstream::{
         Instance, Service,
         exchange::{self, Outgoing},
@@ -133,7 +135,7 @@ impl Session {
         let body = format!(
             r#"{{"jsonrpc":"2.0","id":"weft-initialize","method":"initialize","params":{{"protocolVersion":"{}","capabilities":{},"clientInfo":{}}}}}"#,
             self.version.as_str(),
-            self.claims.capabilities,
+            sampling::declared(service.sampled, &self.claims.capabilities),
             self.claims.client_info
         );
         let opened = open(gateway, service, self, body.into()).await?;
@@ -227,6 +229,8 @@ pub(crate) async fn open(
         deadline: std::time::Instant::now() + service.patience,
         pinned: None,
         hash: Some(session.hash()),
+        trace: Trace::default(),
+        method: "initialize",
     };
     let landed = ship(gateway, &shipment).await?;
     let answer_headers = landed.answer.headers().clone();
@@ -266,7 +270,8 @@ pub(crate) fn outgoing(session: &Session, body: Bytes, link: Option<&Link>) -> O
         name: None,
         session: link.and_then(|link| link.token.clone()),
         client: Arc::new(HeaderMap::new()),
-        caller: session.claims.caller.clone(),
+        caller: session.caller(),
+        traced: Vec::new(),
     }
 }
 

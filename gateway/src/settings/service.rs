@@ -6,8 +6,7 @@ use http::Uri;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use weft_mesh::{PeerEra, ServiceId};
-
-use super::reference::Reference;
+use weft_settings::Reference;
 
 /// A `[[service]]`. Without `url`, `urls`, `sse`, `command` or `openapi` it is one that the registry knows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +55,9 @@ pub struct ServiceSettings {
     pub concurrency: Option<usize>,
     /// Let the limit follow what latency says, with `concurrency` as its upper bound.
     pub adaptive: bool,
+    /// Whether what its tools say of themselves (`readOnlyHint`) decides what readers may call. Without it: only of the servers that
+    /// come with Weft, where they prove to be of the mesh.
+    pub trusted: Option<bool>,
     /// Which of its tools are shown, and how.
     pub tools: super::Shape,
 }

@@ -10,7 +10,7 @@ use weft_wire::{reply, splice::quote, version::Era};
 
 use super::{PATIENCE, linked::Linked};
 use crate::{
-    Gateway,
+    Gateway, authorize,
     call::Call,
     catalogue::{Changed, View},
     door::Surface,
@@ -30,7 +30,7 @@ pub(super) async fn follow_resources(
     uris: &[String],
     (updates, stop): (&mpsc::Sender<News>, &CancellationToken),
 ) -> Vec<String> {
-    let view = gateway.catalogue.view_of(&call.surface).unwrap_or_else(|| gateway.catalogue.view());
+    let view = gateway.catalogue.view_of(&call.surface, call.caller.role()).unwrap_or_else(|| gateway.catalogue.view());
     let mut by_service: BTreeMap<ServiceId, Vec<(String, String)>> = BTreeMap::new();
     for uri in uris {
         let owner = match &call.surface {
@@ -49,7 +49,8 @@ pub(super) async fn follow_resources(
     }
     let mut accepted = Vec::new();
     for (service, pairs) in by_service {
-        let Some(service) = gateway.upstreams.get(&service) else { continue };
+        let seen = gateway.upstreams.get(&service).filter(|service| authorize::sees(&call.caller, service));
+        let Some(service) = seen else { continue };
         let begun = tokio::time::timeout(PATIENCE, follower(gateway, call, service, pairs, updates)).await;
         let Ok(Some((some, follower))) = begun else { continue };
         accepted.extend(some);

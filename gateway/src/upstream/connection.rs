@@ -22,7 +22,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::{net::TcpStream, time::timeout};
-use weft_identity::{Identity, Public};
+use weft_identity::{Identity, Public, Served};
 
 use super::line::Line;
 
@@ -55,6 +55,8 @@ pub(crate) enum Proof {
     Member(Identity, String),
     /// To be this host.
     Host(Public, String),
+    /// To be another replica of this gateway, whose listener speaks TLS.
+    Replica(Served),
     /// What it should prove cannot be checked here.
     Impossible,
 }
@@ -169,6 +171,10 @@ impl Connections {
             }
             Proof::Host(public, host) => {
                 let stream = public.connect(host, socket).await.map_err(failed)?;
+                Line::open(stream, &self.open).await
+            }
+            Proof::Replica(served) => {
+                let stream = served.connect(socket).await.map_err(failed)?;
                 Line::open(stream, &self.open).await
             }
             Proof::None | Proof::Impossible => Line::open(socket, &self.open).await,

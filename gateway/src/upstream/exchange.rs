@@ -15,9 +15,10 @@ use super::{
     Instance,
     connection::{ReplyBody, SendError},
 };
+use crate::authenticate::Caller;
 
 /// Headers of the client that a server may see, besides `Mcp-Param-*`.
-const PASSED: [&str; 4] = ["traceparent", "tracestate", "baggage", headers::LAST_EVENT_ID];
+const PASSED: [&str; 1] = [headers::LAST_EVENT_ID];
 
 /// What a call may still take, in milliseconds: from a client that is less patient than the gateway, and to our servers.
 pub(crate) const DEADLINE: &str = "weft-deadline-ms";
@@ -40,8 +41,10 @@ pub(crate) struct Outgoing {
     pub(crate) session: Option<String>,
     /// The client's headers, from which the passed ones are taken.
     pub(crate) client: Arc<HeaderMap>,
-    /// The caller's id, told to servers that proved to be ours.
-    pub(crate) caller: String,
+    /// Who calls: told to servers that proved to be ours.
+    pub(crate) caller: Caller,
+    /// The headers of the trace; the same is in the body.
+    pub(crate) traced: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Outgoing {
@@ -57,6 +60,7 @@ impl Outgoing {
                 out.append(name, value.clone());
             }
         }
+        out.extend(self.traced.iter().cloned());
         if let Some(outward) = &instance.outward {
             for (name, value) in outward.headers().iter() {
                 out.insert(name.clone(), value.clone());
@@ -78,7 +82,13 @@ impl Outgoing {
             }
         }
         if instance.info.identity.is_some() || instance.info.meta.contains_key(crate::embedded::MARK) {
-            set(out, HeaderName::from_static("weft-caller"), &self.caller);
+            set(out, HeaderName::from_static("weft-caller"), self.caller.id());
+            if let Some(tenant) = self.caller.tenant() {
+                set(out, HeaderName::from_static("weft-namespace"), tenant);
+            }
+            if self.caller.is_proven() {
+                out.insert(HeaderName::from_static("weft-roles"), HeaderValue::from_static(self.caller.role().name()));
+            }
             if let Some(remaining) = remaining {
                 let millis = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
                 out.insert(DEADLINE, HeaderValue::from(millis));

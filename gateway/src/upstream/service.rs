@@ -14,7 +14,7 @@ use weft_wire::version::Era;
 use super::{Instance, spoken::Eras};
 use crate::{
     admit,
-    settings::{Settings, service::Key},
+    settings::{Settings, auth::is_own, sampling::Sampled, service::Key},
 };
 
 /// One kind of MCP server with its instances.
@@ -23,9 +23,13 @@ pub(crate) struct Service {
     pub(crate) id: ServiceId,
     pub(crate) label: Arc<str>,
     pub(crate) budget: Budget,
-    pub(crate) key: Key,
+    key: Option<Key>,
+    /// Whether its word counts, where the settings say so.
+    trusted: Option<bool>,
     /// One call, from its first attempt to the last byte.
     pub(crate) patience: Duration,
+    /// When its questions to a model are answered here.
+    pub(crate) sampled: Sampled,
     hedge: Option<Hedge>,
     limit: Option<Limit>,
     latencies: papaya::HashMap<Arc<str>, Arc<Latencies>>,
@@ -39,6 +43,8 @@ pub(crate) struct Group {
     pub(crate) instances: Vec<Arc<Instance>>,
     /// The eras that all instances speak, where the registry says so of each.
     pub(crate) said: Option<Eras>,
+    /// What the service asks its calls to be placed by.
+    pub(crate) key: Option<Key>,
 }
 
 impl Group {
@@ -100,8 +106,10 @@ impl Service {
             id: id.clone(),
             label: Arc::from(id.as_ref()),
             budget: Budget::new(balance.retry_ratio, balance.retry_floor, now),
-            key: own.key.and_then(|text| text.parse().ok()).unwrap_or_default(),
+            key: own.key.and_then(|text| text.parse().ok()),
+            trusted: own.trusted,
             patience: Duration::from_secs(own.call_seconds.unwrap_or(settings.timeouts.call_seconds)),
+            sampled: settings.sampling.of(id),
             hedge: own.hedge.unwrap_or(balance.hedge).then_some(hedge),
             limit,
             latencies: papaya::HashMap::new(),
@@ -140,6 +148,13 @@ impl Service {
         Some(if session { Era::Session } else { Era::Stateless })
     }
 
+    /// True when what the service says of itself may be relied on where it decides what a caller may do: the settings say so, or
+    /// it comes with Weft and each of its instances proves to be of the mesh.
+    pub(crate) fn is_vouched(&self) -> bool {
+        let proves = || self.group.load().instances.iter().all(|instance| instance.info.identity.is_some());
+        self.trusted.unwrap_or_else(|| is_own(self.id.as_ref()) && proves())
+    }
+
     /// True when some instance keeps sessions of the session era.
     pub(crate) fn has_sessions(&self) -> bool {
         self.group.load().instances.iter().any(|instance| instance.info.sessions)
@@ -149,6 +164,11 @@ impl Service {
     pub(crate) fn is_alive(&self) -> bool {
         let group = self.group.load();
         (0..group.instances.len()).any(|index| group.takes_calls(index))
+    }
+
+    /// What places a call: the operator's word, else the service's own, else its session.
+    pub(crate) fn key(&self) -> Key {
+        self.key.clone().or_else(|| self.group().key.clone()).unwrap_or_default()
     }
 
     /// Takes a place where the service has a limit of its own; `Err` when all are taken.
@@ -184,6 +204,10 @@ impl Service {
 
 /// Sets the gauges of a service's instances.
 pub(super) fn publish(id: &ServiceId, group: &Group) {
+    if group.instances.is_empty() {
+        // Of who is there it is measured when somebody asks.
+        metrics::gauge!(names::GATEWAY_INSTANCES_BLOCKED.name, "service" => id.to_string()).set(0.0);
+    }
     let healthy = group.instances.iter().filter(|instance| instance.info.healthy).count();
     let counts = [("healthy", healthy), ("unhealthy", group.instances.len() - healthy)];
     for (state, count) in counts {

@@ -21,6 +21,7 @@ use super::{
     exchange::{self, Answer, Events, Outgoing},
     spoken::Eras,
 };
+use crate::{authenticate::Caller, sampling, settings::sampling::Sampled};
 
 /// Why a server cannot be talked to.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +115,7 @@ impl Talk {
 
     async fn discover(instance: &Arc<Instance>) -> Result<Self, TalkError> {
         const METHOD: &str = "server/discover";
-        let result = match ask(instance, METHOD, &question(METHOD, "")).await {
+        let result = match ask(instance, METHOD, &question_of(METHOD, "", instance.sampled)).await {
             Err(Asked::Error { code, text }) => {
                 if (code::UNSUPPORTED_VERSION..=code::HEADER_MISMATCH).contains(&code) {
                     instance.spoken.learn(Eras::STATELESS);
@@ -141,8 +142,9 @@ impl Talk {
     async fn initialize(instance: &Arc<Instance>) -> Result<Self, TalkError> {
         const METHOD: &str = "initialize";
         let body = format!(
-            r#"{{"jsonrpc":"2.0","id":"weft","method":"initialize","params":{{"protocolVersion":"{}","capabilities":{{}},"clientInfo":{}}}}}"#,
+            r#"{{"jsonrpc":"2.0","id":"weft","method":"initialize","params":{{"protocolVersion":"{}","capabilities":{},"clientInfo":{}}}}}"#,
             Version::LATEST_SESSION.as_str(),
+            sampling::declared(instance.sampled, "{}"),
             own_info()
         );
         let asking = plain(body.into(), Version::LATEST_SESSION, None);
@@ -176,7 +178,7 @@ impl Talk {
     /// Asks; gives the raw JSON of the result. `params` are members with a comma behind each.
     pub(crate) async fn ask(&self, method: &'static str, params: &str) -> Result<String, TalkError> {
         let outgoing = match &self.session {
-            None => question(method, params),
+            None => question_of(method, params, self.instance.sampled),
             Some((version, token)) => {
                 let params = params.trim_end_matches(',');
                 let body =
@@ -234,12 +236,18 @@ fn own_info() -> String {
 
 /// A request of the gateway itself, in the stateless era; `params` are members with a comma behind each.
 pub(crate) fn question(method: &str, params: &str) -> Outgoing {
+    question_of(method, params, Sampled::Never)
+}
+
+/// The same to a server whose own questions to a model are answered: some offer tools that need it to nobody else.
+fn question_of(method: &str, params: &str, sampled: Sampled) -> Outgoing {
     let version = Version::LATEST;
     let body = format!(
-        r#"{{"jsonrpc":"2.0","id":"weft","method":{},"params":{{{params}"_meta":{{"io.modelcontextprotocol/protocolVersion":"{}","io.modelcontextprotocol/clientInfo":{},"io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#,
+        r#"{{"jsonrpc":"2.0","id":"weft","method":{},"params":{{{params}"_meta":{{"io.modelcontextprotocol/protocolVersion":"{}","io.modelcontextprotocol/clientInfo":{},"io.modelcontextprotocol/clientCapabilities":{}}}}}}}"#,
         quote(method),
         version.as_str(),
-        own_info()
+        own_info(),
+        sampling::declared(sampled, "{}")
     );
     Outgoing { method: Some(method.to_owned()), ..plain(body.into(), version, None) }
 }
@@ -253,6 +261,7 @@ fn plain(body: Bytes, version: Version, session: Option<String>) -> Outgoing {
         name: None,
         session,
         client: Arc::new(HeaderMap::new()),
-        caller: "weft-gateway".into(),
+        caller: Caller::gateway(),
+        traced: Vec::new(),
     }
 }

@@ -42,7 +42,7 @@ fn look(settings: &VirtualSettings) -> View {
 }
 
 fn list(view: &View, kind: Kind) -> Vec<String> {
-    let list: Value = serde_json::from_str(&view.stateless_list(kind)).unwrap();
+    let list: Value = serde_json::from_slice(&view.stateless_list(kind).whole()).unwrap();
     let (member, key) = match kind {
         Kind::Tools => ("tools", "name"),
         Kind::Prompts => ("prompts", "name"),
