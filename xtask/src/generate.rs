@@ -1,9 +1,13 @@
 //! `cargo xtask gen`: writes the reference pages from the one place where each fact lives, or checks that they are as
 //! they would be written. A new page is a file in `generate/` and a line in `PAGES`.
 
+mod alerts;
 mod cli;
+mod configuration;
+mod dashboard;
 mod metrics;
 mod tools;
+mod values;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +23,8 @@ enum Source {
     Linked(fn() -> String),
     /// The `weft` program; `None` when it has nothing to say on the subject yet.
     Program(fn(&Path) -> Result<Option<String>>),
+    /// What the repository's files say; the rest of the page, which is given, is written by hand.
+    Repository(fn(&Repo, &str) -> Result<String>),
 }
 
 struct Page {
@@ -26,9 +32,16 @@ struct Page {
     source: Source,
 }
 
-const PAGES: [Page; 3] = [
+const PAGES: [Page; 10] = [
+    Page { path: "infra/compose/grafana/dashboards/weft.json", source: Source::Linked(dashboard::page) },
+    Page { path: "helm/weft/files/dashboard.json", source: Source::Linked(dashboard::page) },
+    Page { path: "infra/compose/prometheus/alerts.yaml", source: Source::Linked(alerts::rules) },
+    Page { path: "helm/weft/files/alerts.yaml", source: Source::Linked(alerts::rules) },
+    Page { path: "helm/weft/values.yaml", source: Source::Repository(values::page) },
+    Page { path: "docs/reference/alerts.md", source: Source::Linked(alerts::page) },
     Page { path: "docs/reference/metrics.md", source: Source::Linked(metrics::page) },
     Page { path: "docs/reference/cli.md", source: Source::Program(cli::page) },
+    Page { path: "docs/reference/configuration.md", source: Source::Program(configuration::page) },
     Page { path: "docs/reference/tools.md", source: Source::Program(tools::page) },
 ];
 
@@ -52,16 +65,15 @@ pub(crate) fn check_cheap(repo: &Repo) -> Result<bool> {
 fn each(repo: &Repo, weft: Option<&Path>, check: bool) -> Result<bool> {
     let mut fresh = true;
     for page in &PAGES {
+        let path = repo.root.join(page.path);
+        let old = fs::read_to_string(&path).unwrap_or_default();
         let made = match (&page.source, weft) {
             (Source::Linked(make), _) => Some(make()),
+            (Source::Repository(make), _) => Some(make(repo, &old)?),
             (Source::Program(make), Some(weft)) => make(weft).with_context(|| format!("cannot make {}", page.path))?,
             (Source::Program(_), None) => None,
         };
-        let Some(text) = made else { continue };
-        let path = repo.root.join(page.path);
-        if fs::read_to_string(&path).is_ok_and(|old| old == text) {
-            continue;
-        }
+        let Some(text) = made.filter(|text| *text != old) else { continue };
         if check {
             println!("{}: stale: run `cargo xtask gen`", page.path);
             fresh = false;

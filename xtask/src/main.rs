@@ -1,10 +1,11 @@
-//! The command line of the repository's own tasks: `cargo xtask test | tidy | gen | bench`. Each task lives in the module
+//! The command line of the repository's own tasks: `cargo xtask test | tidy | gen | bench | image`. Each task lives in the module
 //! of its name; this file only reads the flags and turns a failure into one line and an exit code.
 
 mod bench;
 mod binaries;
 mod command;
 mod generate;
+mod image;
 mod repo;
 mod test;
 mod tidy;
@@ -34,6 +35,8 @@ enum Task {
     Gen(GenFlags),
     /// Build for release, measure, and write docs/reference/performance.md
     Bench(BenchFlags),
+    /// Build container images, with labels and a bill of materials, and print their sizes
+    Image(image::ImageFlags),
 }
 
 #[derive(Args)]
@@ -61,8 +64,8 @@ struct BenchFlags {
     /// Print the results and leave the performance page as it is
     #[arg(long)]
     no_write: bool,
-    /// What the benchmark program itself is given
-    #[arg(last = true)]
+    /// What to measure instead of calls: mesh, start, vectors, memory or search; and what that program itself is given
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WHAT")]
     args: Vec<String>,
 }
 
@@ -85,5 +88,6 @@ fn run(task: Task) -> Result<bool> {
         Task::Tidy => tidy::run(&repo),
         Task::Gen(flags) => generate::run(&repo, flags.check),
         Task::Bench(flags) => bench::run(&repo, &flags.args, !flags.no_write).map(|()| true),
+        Task::Image(flags) => image::run(&repo, &flags).map(|()| true),
     }
 }

@@ -33,8 +33,16 @@ impl Repo {
     }
 
     /// The cargo that runs us, at the root.
+    ///
+    /// It is not told what `cargo run` tells us of our own package: build scripts that look at it (ring's does) would run again,
+    /// and everything above them would be compiled again, after every change between `cargo xtask` and cargo alone.
     pub(crate) fn cargo(&self) -> Command {
-        self.command("cargo")
+        let mut cargo = self.command("cargo");
+        let ours = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
+            cargo.env_remove(name);
+        }
+        cargo
     }
 
     /// Paths relative to the root, with `/`, sorted; ignored files are left out.

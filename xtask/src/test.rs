@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn without_flags_every_stage_runs_in_order() {
-        let order = ["tidy", "fmt", "clippy", "unit", "tools", "build", "e2e", "docs", "deny"];
+        let order = ["tidy", "fmt", "clippy", "tools", "unit", "build", "e2e", "chart", "images", "docs", "deny"];
         assert_eq!(choose(&[], &[]).unwrap(), order);
     }
 

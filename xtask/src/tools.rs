@@ -1,9 +1,14 @@
 //! What the end-to-end tests need from outside, at the versions pinned in `infra/test`, installed once into a cache
 //! folder, and told to the tests as environment variables. Nothing here is built by us and nothing is needed to use Weft.
 
+mod chart;
+pub(crate) mod containers;
+mod crates;
 mod debian;
+mod llama;
 mod node;
 mod place;
+mod postgres;
 mod python;
 
 use std::path::{Path, PathBuf};
@@ -30,8 +35,14 @@ impl Tools {
         let pins = repo.root.join(PINS);
         programs()?;
         let mut variables = vec![("WEFT_NGINX", nginx(&cache, true)?), ("WEFT_CONSUL", consul(&cache, true)?)];
+        variables.push(("WEFT_PROMETHEUS", prometheus(&cache, true)?));
+        variables.extend(find_program("redis-server").map(|path| ("WEFT_REDIS_SERVER", path)));
+        variables.push(("WEFT_BOLT_SERVER", crates::bolt(&cache, true)?));
         variables.extend(node::ensure(&cache, &pins)?);
         variables.extend(python::ensure(&cache, &pins)?);
+        variables.extend(chart::ensure(&cache, &pins)?);
+        variables.extend(postgres::ensure(&cache).map(|path| ("WEFT_POSTGRES", path)));
+        variables.extend(llama::ensure(&cache).map(|path| ("WEFT_LLAMA_SERVER", path)));
         Ok(Self { variables: preferring_the_callers(variables) })
     }
 
@@ -41,9 +52,15 @@ impl Tools {
         let pins = repo.root.join(PINS);
         let mut variables = Vec::new();
         variables.extend(nginx(&cache, false).ok().map(|path| ("WEFT_NGINX", path)));
+        variables.extend(find_program("redis-server").map(|path| ("WEFT_REDIS_SERVER", path)));
+        variables.extend(crates::bolt(&cache, false).ok().map(|path| ("WEFT_BOLT_SERVER", path)));
         variables.extend(consul(&cache, false).ok().map(|path| ("WEFT_CONSUL", path)));
+        variables.extend(prometheus(&cache, false).ok().map(|path| ("WEFT_PROMETHEUS", path)));
         variables.extend(node::installed(&cache, &pins)?.unwrap_or_default());
-        variables.extend(python::installed(&cache, &pins)?.unwrap_or_default());
+        variables.extend(python::installed(&cache, &pins)?);
+        variables.extend(chart::installed(&cache, &pins));
+        variables.extend(postgres::installed(&cache).map(|path| ("WEFT_POSTGRES", path)));
+        variables.extend(llama::installed(&cache).map(|path| ("WEFT_LLAMA_SERVER", path)));
         Ok(Self { variables: preferring_the_callers(variables) })
     }
 
@@ -77,9 +94,32 @@ fn nginx(cache: &Cache, may_install: bool) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// The system's own, or a private copy of Debian's; `promtool` lies beside it.
+fn prometheus(cache: &Cache, may_install: bool) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("WEFT_PROMETHEUS").map(PathBuf::from).or_else(|| find_program("prometheus")) {
+        return Ok(path);
+    }
+    let folder = cache.folder("prometheus", "");
+    let program = folder.path.join("usr/bin/prometheus");
+    if folder.is_complete() {
+        return Ok(program);
+    }
+    if !may_install {
+        bail!("Prometheus is not installed");
+    }
+    folder.fill(|path| debian::unpack("prometheus", path, Path::new("usr/bin/prometheus"), "--version"))?;
+    Ok(program)
+}
+
 /// Small programs that tests use as they are, each with its package.
-const PROGRAMS: [(&str, &str); 5] =
-    [("openssl", "openssl"), ("curl", "curl"), ("ip", "iproute2"), ("iptables", "iptables"), ("chromium", "chromium")];
+const PROGRAMS: [(&str, &str); 6] = [
+    ("openssl", "openssl"),
+    ("curl", "curl"),
+    ("ip", "iproute2"),
+    ("iptables", "iptables"),
+    ("chromium", "chromium"),
+    ("redis-server", "redis-server"),
+];
 
 fn programs() -> Result<()> {
     let missing = PROGRAMS.into_iter().filter(|(program, _)| find_program(program).is_none());

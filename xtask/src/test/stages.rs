@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use super::report::{Counts, Outcome};
 use crate::repo::Repo;
 use crate::tools::Tools;
-use crate::{binaries, command, generate, tidy};
+use crate::tools::containers::{BASE, Containers};
+use crate::{binaries, command, generate, image, tidy};
 
 /// One stage.
 pub(crate) struct Stage {
@@ -20,14 +21,16 @@ pub(crate) struct Stage {
     pub(crate) run: fn(&mut Session<'_>) -> Result<Outcome>,
 }
 
-pub(crate) const STAGES: [Stage; 9] = [
+pub(crate) const STAGES: [Stage; 11] = [
     Stage { name: "tidy", about: "the house rules", run: tidy },
     Stage { name: "fmt", about: "formatting", run: fmt },
     Stage { name: "clippy", about: "lints, warnings are errors", run: clippy },
+    Stage { name: "tools", about: "the databases, MCP clients and servers that the tests drive", run: tools },
     Stage { name: "unit", about: "unit, integration and doc tests of every crate", run: unit },
-    Stage { name: "tools", about: "the MCP clients and servers that the end-to-end tests drive", run: tools },
     Stage { name: "build", about: "the binaries that the end-to-end tests start", run: build },
     Stage { name: "e2e", about: "real clients through a real mesh", run: e2e },
+    Stage { name: "chart", about: "the Helm chart and the compose file, with the tools that read them", run: chart },
+    Stage { name: "images", about: "every program as a confined container, and end-to-end tests of them", run: images },
     Stage { name: "docs", about: "API documentation and generated pages", run: docs },
     Stage { name: "deny", about: "licences, advisories, banned crates", run: deny },
 ];
@@ -108,6 +111,7 @@ fn clippy(session: &mut Session<'_>) -> Result<Outcome> {
 
 fn unit(session: &mut Session<'_>) -> Result<Outcome> {
     let mut cargo = session.repo.cargo();
+    cargo.envs(session.tools()?.variables().iter().map(|(name, path)| (name, path)));
     session.cargo_test(cargo.args(["test", "--workspace", "--exclude", "weft-tests", "--no-fail-fast"]))
 }
 
@@ -126,11 +130,65 @@ fn build(session: &mut Session<'_>) -> Result<Outcome> {
 }
 
 fn e2e(session: &mut Session<'_>) -> Result<Outcome> {
+    let mut cargo = e2e_tests(session)?;
+    session.cargo_test(&mut cargo)
+}
+
+/// All of them, told where everything is.
+fn e2e_tests(session: &mut Session<'_>) -> Result<Command> {
     let mut cargo = session.repo.cargo();
     cargo.envs(session.tools()?.variables().iter().map(|(name, path)| (*name, path.clone())));
     cargo.envs(session.binaries()?.iter().map(|(name, path)| (*name, path.clone())));
     cargo.arg("test").args(E2E_PACKAGES).args(["--lib", "--bins", "--test", "it", "--no-fail-fast"]);
-    session.cargo_test(&mut cargo)
+    Ok(cargo)
+}
+
+/// What it runs, and with which of the tools.
+const CHART_CHECKS: [&str; 3] = ["helm/weft/tests/check.py", "infra/compose/check.py", "helm/weft/tests/run.py"];
+
+fn chart(session: &mut Session<'_>) -> Result<Outcome> {
+    let mut variables: Vec<_> = session.tools()?.variables().iter().map(|(name, path)| (*name, path.clone())).collect();
+    let path_of = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, path)| path.clone());
+    let Some(python) = path_of("WEFT_HELM4_PYTHON") else {
+        return Ok(Outcome::Skipped("Helm 4 is not installed: run the stage `tools`, on x86_64".to_owned()));
+    };
+    variables.push(("WEFT_KUBERNETES_VALIDATE", python.with_file_name("kubernetes-validate")));
+    variables.extend(session.binaries()?.iter().map(|(name, path)| (*name, path.clone())));
+    for script in CHART_CHECKS {
+        command::run(
+            session.repo.command(&python).arg(script).envs(variables.iter().map(|(name, path)| (name, path))),
+        )?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// The end-to-end tests that are run again with every program in a container. By hand all of them can be: `inside.py` says how.
+const INSIDE: [&str; 4] = ["mesh::life", "mesh::identity", "mesh::connect", "mesh::slices"];
+
+fn images(session: &mut Session<'_>) -> Result<Outcome> {
+    let containers = match Containers::ensure(session.repo, session.may_install) {
+        Ok(containers) => containers,
+        Err(error) => return Ok(Outcome::Skipped(format!("{error:#}").replace('\n', " "))),
+    };
+    // What the unit tests have built already, so that nothing is compiled again.
+    let built = binaries::build(session.repo, &["--workspace", "--exclude", "weft-tests", "--bins"])?;
+    let weft = built.get("weft").context("the weft binary was not built")?;
+    let prebuilt = weft.parent().context("a program lies in a folder")?;
+    let images = image::for_tests(session.repo, prebuilt, BASE, containers.variables())?;
+    let all_in_one = |image: &String| image.starts_with("weft:");
+    let (whole, mut alone): (Vec<_>, Vec<_>) = images.into_iter().partition(all_in_one);
+    // In front, and behind it the servers.
+    alone.sort_by_key(|image| !image.starts_with("weft-gateway:"));
+    for images in [whole, alone] {
+        let mut run = session.repo.command("python3");
+        run.envs(session.tools()?.variables().iter().map(|(name, path)| (name, path)));
+        run.envs(containers.variables().iter().map(|(name, path)| (name, path)));
+        command::run(run.arg("infra/images/run.py").args(images))?;
+    }
+    let mut inside = e2e_tests(session)?;
+    inside.envs(containers.variables().iter().map(|(name, path)| (name, path)));
+    inside.env("WEFT_BIN", session.repo.root.join("infra/images/inside.py"));
+    session.cargo_test(inside.arg("--").args(INSIDE))
 }
 
 fn docs(session: &mut Session<'_>) -> Result<Outcome> {

@@ -15,18 +15,21 @@ enum Ours {
 }
 
 /// By folder; `services/` stands for each service. What is for tests (`weft-testkit`) may be a dev-dependency anywhere.
-const DIRECTION: [(&str, Ours); 15] = [
+const DIRECTION: [(&str, Ours); 18] = [
     ("libs/wire", Ours::Only(&[])),
     ("libs/balance", Ours::Only(&[])),
     ("libs/settings", Ours::Only(&[])),
-    ("libs/telemetry", Ours::Only(&[])),
+    ("libs/telemetry", Ours::Only(&["weft-settings"])),
     ("libs/identity", Ours::Only(&["weft-mesh"])),
     ("libs/mesh", Ours::Only(&[])),
     ("libs/adapt", Ours::Only(&["weft-telemetry", "weft-wire"])),
     ("libs/openapi", Ours::Only(&["weft-wire"])),
     ("libs/kit", Ours::Only(&["weft-settings", "weft-telemetry", "weft-identity", "weft-mesh", "weft-wire"])),
     ("libs/testkit", Ours::Only(&["weft-settings", "weft-telemetry", "weft-identity", "weft-mesh", "weft-wire"])),
-    ("services/", Ours::Only(&["weft-kit"])),
+    ("libs/bolt", Ours::Only(&["weft-identity", "weft-telemetry"])),
+    ("libs/embed", Ours::Only(&["weft-settings", "weft-telemetry", "weft-wire"])),
+    ("libs/extract", Ours::Only(&["weft-kit"])),
+    ("services/", Ours::Only(&["weft-kit", "weft-bolt", "weft-embed", "weft-extract"])),
     (
         "gateway",
         Ours::Only(&[
@@ -214,7 +217,8 @@ mod tests {
         let other =
             ("services/other/Cargo.toml", manifest_of("weft-other", "[dependencies]\nweft-echo.workspace = true\n"));
         let found = messages(&[kit, echo, other], direction);
-        assert_eq!(found, ["services/other/Cargo.toml: must not depend on weft-echo; it may use weft-kit"]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("services/other/Cargo.toml: must not depend on weft-echo; it may use weft-kit"));
     }
 
     #[test]

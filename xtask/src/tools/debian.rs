@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::command::{self, find_program};
 
@@ -41,41 +42,77 @@ pub(crate) fn unpack(package: &str, folder: &Path, program: &Path, proof: &str) 
     Ok(())
 }
 
-/// Unpacks one package of another Debian release, by a view of its own of the machine's sources: the system's package state
-/// is not touched.
+/// Unpacks one package of another Debian release: the system's package state is not touched.
 pub(crate) fn unpack_from(suite: &str, package: &str, folder: &Path, program: &Path, proof: &str) -> Result<()> {
     let by_hand =
         || format!("cannot get {package} of Debian {suite}: put `{package}` on the PATH, then run this again");
-    if find_program("apt-get").is_none() {
-        bail!("this is no Debian machine; {}", by_hand());
-    }
-    let view = folder.join("apt");
-    for part in ["etc", "lists/partial", "cache/archives/partial"] {
-        fs::create_dir_all(view.join(part))?;
-    }
-    fs::write(view.join("etc/suite.sources"), sources_of(suite).with_context(by_hand)?)?;
-    let options = [
-        format!("Dir::State::Lists={}", view.join("lists").display()),
-        "Dir::Etc::SourceList=/dev/null".to_owned(),
-        format!("Dir::Etc::SourceParts={}", view.join("etc").display()),
-        format!("Dir::Cache={}", view.join("cache").display()),
-        "Acquire::Check-Valid-Until=false".to_owned(),
-        "Acquire::Languages=none".to_owned(),
-        "APT::Sandbox::User=".to_owned() + command::output(Command::new("id").arg("-un"))?.trim(),
-    ];
-    let apt = |arguments: &[&str]| {
-        let mut apt = Command::new("apt-get");
-        apt.args(options.iter().flat_map(|option| ["-o", option])).args(arguments).current_dir(folder);
-        command::run(&mut apt).with_context(by_hand)
-    };
-    apt(&["update", "--quiet"])?;
-    apt(&["download", "--quiet", package])?;
+    let view = View::of(suite, folder, Duration::ZERO).with_context(by_hand)?;
+    view.apt(&["update", "--quiet"]).with_context(by_hand)?;
+    view.apt(&["download", "--quiet", package]).with_context(by_hand)?;
     let archive = downloaded(folder)?;
     command::run(Command::new("dpkg").arg("-x").arg(&archive).arg(folder))?;
     fs::remove_file(archive)?;
-    fs::remove_dir_all(view)?;
+    fs::remove_dir_all(view.state)?;
     command::output(Command::new(folder.join(program)).arg(proof)).with_context(by_hand)?;
     Ok(())
+}
+
+/// Unpacks one package of another Debian release and all that it needs, down to the C library, as if the system had nothing.
+/// What runs from there must be started by the loader that lies in it. Each use of the network is ended after `patience`.
+pub(crate) fn unpack_with_needs(suite: &str, package: &str, folder: &Path, patience: Duration) -> Result<()> {
+    let view = View::of(suite, folder, patience)?;
+    view.apt(&["update", "--quiet"])?;
+    view.apt(&["install", "--quiet", "--yes", "--no-install-recommends", "--download-only", package])?;
+    for archive in archives(&view.state.join("cache/archives"))? {
+        command::output(Command::new("dpkg").arg("-x").arg(&archive).arg(folder))?;
+    }
+    fs::remove_dir_all(view.state)?;
+    Ok(())
+}
+
+/// A view of our own of the machine's sources, for another release; in its eyes nothing is installed.
+struct View {
+    suite: String,
+    state: PathBuf,
+    options: Vec<String>,
+    /// The longest that one command may take; zero is without end.
+    patience: Duration,
+}
+
+impl View {
+    fn of(suite: &str, folder: &Path, patience: Duration) -> Result<Self> {
+        if find_program("apt-get").is_none() {
+            bail!("this is no Debian machine");
+        }
+        let state = folder.join("apt");
+        for part in ["etc", "lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(state.join(part))?;
+        }
+        fs::write(state.join("etc/suite.sources"), sources_of(suite)?)?;
+        // apt-get takes its lock beside this file, so that the system's own is neither needed nor waited for.
+        fs::write(state.join("status"), "")?;
+        let options = vec![
+            format!("Dir::State::Lists={}", state.join("lists").display()),
+            format!("Dir::State::status={}", state.join("status").display()),
+            "Dir::Etc::SourceList=/dev/null".to_owned(),
+            format!("Dir::Etc::SourceParts={}", state.join("etc").display()),
+            format!("Dir::Cache={}", state.join("cache").display()),
+            "Acquire::Check-Valid-Until=false".to_owned(),
+            "Acquire::Languages=none".to_owned(),
+            "APT::Sandbox::User=".to_owned() + command::output(Command::new("id").arg("-un"))?.trim(),
+        ];
+        Ok(Self { suite: suite.to_owned(), state, options, patience })
+    }
+
+    fn apt(&self, arguments: &[&str]) -> Result<()> {
+        let mut apt = Command::new("timeout");
+        apt.args(["--foreground", "--kill-after=5", &self.patience.as_secs().to_string(), "apt-get"]);
+        apt.args(self.options.iter().flat_map(|option| ["-o", option]));
+        apt.args(arguments).current_dir(self.state.parent().unwrap_or(&self.state));
+        // The command with all its options was shown when it began, and would bury the reason.
+        command::run(&mut apt)
+            .map_err(|_| anyhow!("`apt-get {}` failed for Debian {}", arguments.join(" "), self.suite))
+    }
 }
 
 /// The machine's main archive, for another suite.
@@ -94,13 +131,13 @@ fn update() -> Result<()> {
 }
 
 fn downloaded(folder: &Path) -> Result<PathBuf> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "deb") {
-            return Ok(path);
-        }
-    }
-    bail!("apt-get left no package in {}", folder.display())
+    let first = archives(folder)?.into_iter().next();
+    first.with_context(|| format!("apt-get left no package in {}", folder.display()))
+}
+
+fn archives(folder: &Path) -> Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    Ok(paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "deb")).collect())
 }
 
 /// The command with root's rights: ours, or sudo's where it asks for no password.

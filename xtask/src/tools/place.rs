@@ -35,6 +35,12 @@ impl Cache {
         Ok(Self { root: root.context("no cache folder can be written: set WEFT_CACHE to one that can")? })
     }
 
+    /// A cache in a folder of a test.
+    #[cfg(test)]
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// Held while installing, so that two test runs at once do not fill the same folder.
     pub(crate) fn lock(&self) -> Result<File> {
         let file = File::options().create(true).append(true).open(self.root.join("lock"))?;

