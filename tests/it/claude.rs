@@ -12,32 +12,41 @@ use serde_json::{Value, json};
 
 use crate::harness::{SESSION, STATELESS, Weft, command, finish, variable};
 
+mod remembers;
+
 const TOOL: &str = "mcp__weft__filesystem_read_text_file";
 
 /// A model that wants one tool, and is content with its result. Speaks the streaming form of the Messages API.
-struct StandIn {
-    port: u16,
+pub(crate) struct StandIn {
+    pub(crate) port: u16,
     results: Arc<Mutex<Vec<String>>>,
 }
 
 impl StandIn {
-    fn start() -> Self {
+    /// It wants this tool, with this input.
+    pub(crate) fn wanting(tool: &str, input: &Value) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let results = Arc::new(Mutex::new(Vec::new()));
         let shared = Arc::clone(&results);
+        let wish = Arc::new((tool.to_owned(), input.clone()));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (shared, stream) = (Arc::clone(&shared), stream.unwrap());
+                let (shared, wish, stream) = (Arc::clone(&shared), Arc::clone(&wish), stream.unwrap());
                 // A client that goes away ends its thread only.
-                std::thread::spawn(move || converse(stream, &shared).ok());
+                std::thread::spawn(move || converse(stream, &wish, &shared).ok());
             }
         });
         Self { port, results }
     }
+
+    /// What the tool gave, as the client passed it on.
+    pub(crate) fn results(&self) -> String {
+        self.results.lock().unwrap().join("\n")
+    }
 }
 
-fn converse(stream: TcpStream, results: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn converse(stream: TcpStream, (tool, input): &(String, Value), results: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     let mut length = 0;
@@ -50,7 +59,7 @@ fn converse(stream: TcpStream, results: &Mutex<Vec<String>>) -> std::io::Result<
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let offered = asked["tools"].as_array().is_some_and(|tools| tools.iter().any(|tool| tool["name"] == TOOL));
+    let offered = asked["tools"].as_array().is_some_and(|tools| tools.iter().any(|known| known["name"] == **tool));
     let heard: Vec<String> = asked["messages"]
         .as_array()
         .into_iter()
@@ -60,7 +69,7 @@ fn converse(stream: TcpStream, results: &Mutex<Vec<String>>) -> std::io::Result<
         .filter(|block| block["type"] == "tool_result")
         .map(ToString::to_string)
         .collect();
-    let events = if heard.is_empty() && offered { tool_use() } else { words() };
+    let events = if heard.is_empty() && offered { tool_use(tool, input) } else { words() };
     results.lock().unwrap().extend(heard);
     let mut text = String::new();
     for event in events {
@@ -85,9 +94,9 @@ fn message(block: &Value, delta: &Value, stop: &str) -> Vec<Value> {
     ]
 }
 
-fn tool_use() -> Vec<Value> {
-    let block = json!({ "type": "tool_use", "id": "toolu_1", "name": TOOL, "input": {} });
-    message(&block, &json!({ "type": "input_json_delta", "partial_json": "{\"path\": \"hello.txt\"}" }), "tool_use")
+fn tool_use(tool: &str, input: &Value) -> Vec<Value> {
+    let block = json!({ "type": "tool_use", "id": "toolu_1", "name": tool, "input": {} });
+    message(&block, &json!({ "type": "input_json_delta", "partial_json": input.to_string() }), "tool_use")
 }
 
 fn words() -> Vec<Value> {
@@ -98,7 +107,8 @@ fn words() -> Vec<Value> {
     )
 }
 
-fn claude(home: &Path, model: u16) -> Command {
+/// Claude Code with a home of its own, and no way to the world.
+pub(crate) fn claude(home: &Path, model: u16) -> Command {
     let mut claude = command(&variable("WEFT_CLAUDE"));
     claude
         .current_dir(home)
@@ -114,7 +124,7 @@ fn claude(home: &Path, model: u16) -> Command {
 
 fn works(negotiation: Option<&str>, version: &str) {
     let weft = Weft::up(&[]);
-    let model = StandIn::start();
+    let model = StandIn::wanting(TOOL, &json!({ "path": "hello.txt" }));
     let home = weft.folder.path("home");
     std::fs::create_dir(&home).unwrap();
     let url = format!("http://127.0.0.1:{}/mcp", weft.port);
@@ -143,7 +153,7 @@ fn works(negotiation: Option<&str>, version: &str) {
         .args(["--allowedTools", "mcp__weft__*"]);
     let said = with(ask);
     assert!(said.contains("The work is done."), "{said}");
-    let results = model.results.lock().unwrap().join("\n");
+    let results = model.results();
     assert!(results.contains("Hello from a file."), "{results}");
     assert_eq!(weft.versions_of("read_text_file"), [version]);
 }

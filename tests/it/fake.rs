@@ -12,6 +12,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+pub(crate) mod door;
+pub(crate) mod model;
 pub(crate) mod sessions;
 
 /// How a server answers a request: its head in lower case, and its message.
@@ -135,6 +137,12 @@ fn answer(writer: &mut TcpStream, message: &Value, seen: &Seen) -> std::io::Resu
             match message["params"]["name"].as_str().unwrap_or_default() {
                 "slow" => return slow(writer, seen),
                 "cut" => return cut(writer, message),
+                // Is never content.
+                "asks" => {
+                    let messages = json!([{ "role": "user", "content": { "type": "text", "text": "And now?" } }]);
+                    let question = json!({ "method": "sampling/createMessage", "params": { "messages": messages, "maxTokens": 9 } });
+                    json!({ "resultType": "input_required", "inputRequests": { "again": question }, "requestState": "s" })
+                }
                 _ => {
                     json!({ "resultType": "complete", "content": [{ "type": "text", "text": "pong" }, { "type": "resource_link", "uri": "memo://a", "name": "a" }], "isError": false })
                 }

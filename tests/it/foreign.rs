@@ -7,11 +7,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use weft_testkit::free_port;
 
-use crate::{
-    harness::{SESSION, Weft, command, variable},
-    mesh::free_port,
-};
+use crate::harness::{SESSION, Weft, command, variable};
 
 mod browsers;
 mod https;
@@ -22,7 +20,7 @@ mod openapi;
 mod python;
 
 /// The words that start an official server of npm, as `--add` takes them.
-fn npm(package: &str, entry: &str, arguments: &str) -> String {
+pub(crate) fn npm(package: &str, entry: &str, arguments: &str) -> String {
     let script = variable("WEFT_NODE_MODULES").join(package).join(entry);
     format!("{} {} {arguments}", variable("WEFT_NODE").display(), script.display())
 }
@@ -32,11 +30,11 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 /// A program of others that ends with the test.
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Server {
     /// Starts it, and waits until it listens.
-    fn start(command: &mut Command, port: u16) -> Self {
+    pub(crate) fn start(command: &mut Command, port: u16) -> Self {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut server = Self(child);
         let began = Instant::now();

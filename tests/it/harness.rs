@@ -203,6 +203,7 @@ impl Weft {
             let text = self.admin("/metrics").text();
             let calls = text.lines().filter(|line| {
                 line.starts_with("mcp_server_operation_duration_seconds_count")
+                    && line.contains(r#"at="gateway""#)
                     && line.contains(r#"mcp_method_name="tools/call""#)
                     && line.contains(&format!("gen_ai_tool_name=\"{tool}\""))
             });
@@ -224,12 +225,17 @@ impl Drop for Weft {
 
 /// Starts the program; its standard output is a pipe.
 pub(crate) fn spawn(folder: &Folder, arguments: &[String], (port, admin): (u16, u16)) -> Child {
-    command(&variable("WEFT_BIN"))
-        .args(["up", "--root"])
+    let mut command = command(&variable("WEFT_BIN"));
+    command.arg("up");
+    if arguments.iter().all(|argument| argument != "--admin") {
+        command.args(["--admin", &format!("127.0.0.1:{admin}")]);
+    }
+    command
+        .arg("--root")
         .arg(folder.path("root"))
         .arg("--state")
         .arg(folder.path("state"))
-        .args(["--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")])
+        .args(["--listen", &format!("127.0.0.1:{port}")])
         .args(arguments)
         .stdout(Stdio::piped())
         .spawn()

@@ -44,11 +44,8 @@ fn a_shaped_service_is_the_same_on_every_endpoint() {
         let session = weft.initialize(path, "2025-11-25");
         for token in [None, Some(session.as_str())] {
             let tools = list(&weft, path, token);
-            let names: Vec<&str> = tools
-                .iter()
-                .filter_map(|tool| tool["name"].as_str())
-                .filter(|name| !name.starts_with("filesystem_"))
-                .collect();
+            let names: Vec<&str> =
+                tools.iter().filter_map(|tool| tool["name"].as_str()).filter(|name| name.starts_with(prefix)).collect();
             let mut expected = ["echo", "sleep", "sum"].map(|name| format!("{prefix}{name}"));
             expected.sort();
             let mut sorted = names.clone();

@@ -16,6 +16,7 @@ mod nginx;
 mod page;
 mod picks;
 mod process;
+mod start;
 mod work;
 mod world;
 
@@ -42,6 +43,8 @@ enum Part {
     Mesh,
     /// What choosing an instance costs, without a gateway or a network.
     Picks,
+    /// What each program takes before anybody calls it.
+    Start,
 }
 
 /// Connections of the closed loop.
@@ -60,6 +63,9 @@ async fn main() -> Result<()> {
     if let Some(Part::Picks) = arguments.part {
         print!("{}", picks::table(&picks::rows()));
         return Ok(());
+    }
+    if let Some(Part::Start) = arguments.part {
+        return start::run(arguments.quick);
     }
     let mesh = matches!(arguments.part, Some(Part::Mesh));
     let mut terminate = signal(SignalKind::terminate())?;
@@ -102,7 +108,9 @@ async fn measure(quick: bool) -> Result<()> {
     let memory = memory(&world).await?;
     let rows = rows.into_iter().map(|(row, _)| row).collect();
     Page { rows, rounds, length, memory, sessions: SESSIONS, attempts }.print();
-    Ok(())
+    drop(world);
+    println!();
+    start::run(quick)
 }
 
 /// Everything that is measured and can be, in the order of a round: the ways of one work side by side.

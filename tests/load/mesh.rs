@@ -4,12 +4,13 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Result;
+use weft_testkit::free_port;
 
 use crate::{
     client::Spot,
     drive::{self, Measured},
     picks,
-    process::{Program, command, free_port},
+    process::{Program, command},
     work::Work,
     world::required,
 };
@@ -73,7 +74,7 @@ fn ways(folder: &Path) -> Result<(Vec<Way>, Vec<Arc<Program>>)> {
     for (number, (name, ports, policy)) in kinds.into_iter().enumerate() {
         let registry = folder.join(format!("mesh-{number}.toml"));
         fs::write(&registry, written(ports, number > 0, policy))?;
-        let (port, admin) = (free_port()?, free_port()?);
+        let (port, admin) = (free_port(), free_port());
         let mut run = command(&required("WEFT_BIN")?);
         run.args(["gateway", "--log", "error", "--listen", &format!("127.0.0.1:{port}")]);
         run.args(["--admin", &format!("127.0.0.1:{admin}"), "--registry", &format!("static:{}", registry.display())]);
@@ -92,7 +93,7 @@ fn ways(folder: &Path) -> Result<(Vec<Way>, Vec<Arc<Program>>)> {
 }
 
 fn instance(folder: &Path, ca: Option<&Path>, programs: &mut Vec<Arc<Program>>) -> Result<u16> {
-    let port = free_port()?;
+    let port = free_port();
     let mut run = command(&required("WEFT_BIN")?);
     run.args(["serve", "echo", "--log", "error", "--listen", &format!("127.0.0.1:{port}")]);
     if let Some(ca) = ca {

@@ -9,8 +9,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use weft_testkit::free_port;
 
-use crate::process::{Program, command, free_port};
+use crate::process::{Program, command};
 
 /// The proxy, with one port for each server behind it.
 pub(crate) struct Nginx {
@@ -33,7 +34,7 @@ pub(crate) fn start(folder: &Path, servers: &[u16]) -> Result<Option<Nginx>> {
         return Ok(None);
     };
     fs::create_dir(folder)?;
-    let ports = servers.iter().map(|_| free_port()).collect::<Result<Vec<_>>>()?;
+    let ports = servers.iter().map(|_| free_port()).collect::<Vec<_>>();
     let file = folder.join("nginx.conf");
     fs::write(&file, configuration(folder, &ports, servers)?)?;
     let run = || {

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     time::Duration,
@@ -97,11 +97,6 @@ impl Program {
         family.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
         Ok(family)
     }
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 fn cpu(pid: u32) -> Result<f64> {

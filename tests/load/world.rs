@@ -9,11 +9,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use weft_testkit::free_port;
 
 use crate::{
     client::{Line, Spot},
     nginx,
-    process::{Program, command, free_port},
+    process::{Program, command},
     work::{self, Service, Work},
 };
 
@@ -123,7 +124,7 @@ impl World {
 
 /// Starts a server of its own over plain HTTP.
 fn server(program: &Path, state: &Path, config: Option<&Path>) -> Result<Server> {
-    let port = free_port()?;
+    let port = free_port();
     let mut run = command(program);
     run.args(["--listen", &format!("127.0.0.1:{port}"), "--log", "error", "--state"]).arg(state);
     if let Some(config) = config {

@@ -3,7 +3,10 @@
 use std::{fs, path::Path, process::Command};
 
 use super::{Server, Weft, command, free_port, json, variable};
-use crate::{conformance, harness::eventually};
+use crate::{
+    conformance,
+    harness::{eventually, finish},
+};
 
 /// An authority, and a certificate of it for `localhost`.
 fn certificates(folder: &Path) {
@@ -46,12 +49,28 @@ fn face(folder: &Path, upstream: u16) -> (Server, u16) {
         "daemon off; pid {here}/nginx.pid; error_log stderr; events {{}} http {{ access_log off; \
          client_body_temp_path {here}/a; proxy_temp_path {here}/b; fastcgi_temp_path {here}/c; uwsgi_temp_path {here}/d; scgi_temp_path {here}/e; \
          server {{ listen 127.0.0.1:{port} ssl; server_name localhost; ssl_certificate {here}/server.pem; ssl_certificate_key {here}/server.key; \
-         location / {{ if ($http_x_token != \"let me in\") {{ return 403; }} proxy_pass http://127.0.0.1:{upstream}; proxy_http_version 1.1; proxy_buffering off; proxy_set_header Host localhost; }} }} }}"
+         location = /ready {{ return 200 ready; }} location / {{ if ($http_x_token != \"let me in\") {{ return 403; }} proxy_pass http://127.0.0.1:{upstream}; proxy_http_version 1.1; proxy_buffering off; proxy_set_header Host localhost; }} }} }}"
     );
     fs::write(folder.join("nginx.conf"), config).unwrap();
     let mut nginx = command(&variable("WEFT_NGINX"));
     nginx.arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf"));
     (Server::start(&mut nginx, port), port)
+}
+
+#[test]
+fn health_is_asked_over_https_of_who_proves_its_name_or_of_anyone() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path());
+    let (_face, port) = face(folder.path(), 9);
+    let ca = folder.path().join("ca.pem").display().to_string();
+    let healthy = |host: &str, more: &[&str]| {
+        let mut weft = command(&variable("WEFT_BIN"));
+        finish(weft.args(["health", &format!("https://{host}:{port}")]).args(more)).status.success()
+    };
+    assert!(healthy("localhost", &["--ca", &ca]));
+    assert!(!healthy("localhost", &[]), "nobody vouches for it");
+    assert!(!healthy("127.0.0.1", &["--ca", &ca]), "it has another name");
+    assert!(healthy("127.0.0.1", &["--any-certificate"]));
 }
 
 #[test]

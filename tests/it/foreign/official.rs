@@ -105,3 +105,48 @@ fn the_server_for_memories_is_shared_where_it_is_told_to_be() {
     let metrics = weft.admin("/metrics").text();
     assert!(metrics.contains("weft_children{service=\"notes\"} 1"), "one program for all");
 }
+
+/// The answer of a server that says nothing but what it remembers, in one order.
+fn graph(weft: &Weft, tool: &str) -> Value {
+    let mut graph = weft.call(tool, &json!({}))["structuredContent"].clone();
+    for list in ["entities", "relations"] {
+        graph[list].as_array_mut().unwrap_or_else(|| panic!("{tool} has no {list}")).sort_by_key(Value::to_string);
+    }
+    graph
+}
+
+#[test]
+fn what_the_server_for_memories_wrote_moves_to_ours_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gateway.toml");
+    let words: Vec<String> =
+        npm("@modelcontextprotocol/server-memory", "dist/index.js", "").split_whitespace().map(str::to_owned).collect();
+    let file = |name: &str| folder.path().join(format!("{name}.jsonl"));
+    let service = |name: &str| {
+        format!(
+            "[[service]]\nname = \"{name}\"\ncommand = {words:?}\nsharing = \"shared\"\nenv = {{ MEMORY_FILE_PATH = \"text:{}\" }}\n",
+            file(name).display()
+        )
+    };
+    std::fs::write(&config, ["old", "new"].map(service).concat()).unwrap();
+    let weft = Weft::up(&["--config", config.to_str().unwrap()]);
+    eventually("the tools of all three are listed", || {
+        let tools = weft.stateless("/mcp", "tools/list", &json!({})).text();
+        ["old_read_graph", "new_read_graph", "memory_import"].iter().all(|tool| tools.contains(tool))
+    });
+    let ada = json!({ "name": "Ada", "entityType": "person", "observations": ["likes \"green\" tea", "日本語", "two\nlines"] });
+    let weaver = json!({ "name": "Weft", "entityType": "project", "observations": [] });
+    assert_ne!(weft.call("old_create_entities", &json!({ "entities": [ada, weaver] }))["isError"], true);
+    let works = json!({ "from": "Ada", "to": "Weft", "relationType": "works on" });
+    let knows = json!({ "from": "Ada", "to": "someone who is not there", "relationType": "knows" });
+    assert_ne!(weft.call("old_create_relations", &json!({ "relations": [works, knows] }))["isError"], true);
+    let written = std::fs::read_to_string(file("old")).unwrap();
+    let moved = weft.call("memory_import", &json!({ "lines": written, "visibility": "team" }));
+    assert_eq!(moved["structuredContent"]["data"]["bad"], json!([]), "{moved}");
+    let back = weft.call("memory_export", &json!({ "official": true, "visibility": "team" }));
+    let lines = back["structuredContent"]["data"]["lines"].as_str().unwrap_or_else(|| panic!("{back}"));
+    std::fs::write(file("new"), lines).unwrap();
+    let before = graph(&weft, "old_read_graph");
+    assert_eq!(before["relations"].as_array().unwrap().len(), 2, "{before}");
+    assert_eq!(graph(&weft, "new_read_graph"), before);
+}

@@ -7,8 +7,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use weft_testkit::free_port;
 
-use super::{Gateway, Load, Process, call, free_port, pass};
+use super::{Gateway, Load, Process, call, pass};
 use crate::harness::{command, eventually, finish, variable};
 
 struct Cluster {
@@ -56,8 +57,10 @@ impl Cluster {
     /// The client is `curl`: it can show a certificate.
     fn api(&self, server: usize, method: &str, path: &str, body: &Value) -> Value {
         let url = format!("https://127.0.0.1:{}{path}", self.servers[server].1);
+        // The first token is made once: an answer that is not waited for is lost.
+        let patience = if path.ends_with("/bootstrap") { "30" } else { "3" };
         let mut curl = Command::new("curl");
-        curl.args(["-s", "--max-time", "3", "-X", method, "-H", &format!("X-Consul-Token: {}", self.token)])
+        curl.args(["-s", "--max-time", patience, "-X", method, "-H", &format!("X-Consul-Token: {}", self.token)])
             .arg("--cacert");
         curl.arg(self.path("consul-agent-ca.pem")).arg("--cert").arg(self.path("dc1-cli-consul-0.pem")).arg("--key");
         curl.arg(self.path("dc1-cli-consul-0-key.pem")).args(["-d", &body.to_string(), &url]);

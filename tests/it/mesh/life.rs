@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Load, Mesh, pass};
+use super::{Gateway, Load, Mesh, pass};
 use crate::{
     conformance::Server,
     harness::{SESSION, STATELESS, eventually},
@@ -55,7 +55,7 @@ fn a_session_goes_on_at_another_replica() {
     let (mut first, second) = (mesh.gateway(), mesh.gateway());
     first.await_healthy(1);
     second.await_healthy(1);
-    let post = |port: u16, token: Option<&str>, body: &serde_json::Value| {
+    let post = |port: u16, token: Option<&str>, body: &Value| {
         let mut headers = vec![("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
         headers.extend(token.map(|token| ("mcp-session-id", token)));
         request(port, "POST", "/mcp", &headers, body.to_string().as_bytes())
@@ -81,16 +81,19 @@ fn a_session_goes_on_at_another_replica() {
 fn an_answer_that_reaches_the_other_replica_finds_who_asked() {
     let mesh = Mesh::start();
     let asking = Server::start();
-    let body =
-        json!({ "ID": "asking", "Name": "asking", "Tags": ["mcp"], "Address": "127.0.0.1", "Port": asking.port });
-    mesh.consul.put("/v1/agent/service/register", &body);
+    tell(&mesh, "asking", asking.port);
     let (first, second) = (mesh.gateway(), mesh.gateway());
     for gateway in [&first, &second] {
         eventually("the asking server is known", || gateway.status().to_string().contains("test_elicitation"));
     }
+    answer_elsewhere(first.port, second.port);
+}
+
+/// A question that the first gateway puts to its client is answered at the second, which knows the instance that asked.
+fn answer_elsewhere(first: u16, second: u16) {
     for path in ["/mcp", "/mcp/asking"] {
         let tool = if path == "/mcp" { "asking_test_elicitation" } else { "test_elicitation" };
-        let post = |port: u16, token: Option<&str>, body: &serde_json::Value| {
+        let post = |port: u16, token: Option<&str>, body: &Value| {
             let mut headers =
                 vec![("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
             headers.extend(token.map(|token| ("mcp-session-id", token)));
@@ -103,86 +106,117 @@ fn an_answer_that_reaches_the_other_replica_finds_who_asked() {
         };
         let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": { "protocolVersion": SESSION,
             "capabilities": { "elicitation": {} }, "clientInfo": { "name": "test", "version": "1" } } });
-        let token = whole(post(first.port, None, &initialize)).header("mcp-session-id").unwrap().to_owned();
+        let token = whole(post(first, None, &initialize)).header("mcp-session-id").unwrap().to_owned();
         let ready = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
-        assert_eq!(whole(post(first.port, Some(&token), &ready)).status, 202);
+        assert_eq!(whole(post(first, Some(&token), &ready)).status, 202);
         let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
             "params": { "name": tool, "arguments": { "message": "Who are you?" } } });
-        let (mut stream, mut raw) = (post(first.port, Some(&token), &call), Vec::new());
+        let (mut stream, mut raw) = (post(first, Some(&token), &call), Vec::new());
         let text = read_until(&mut stream, &mut raw, |text| text.contains("elicitation/create"));
         let question = events(&text).into_iter().find(|(_, data)| data.contains("elicitation/create")).unwrap().1;
-        let id = serde_json::from_str::<serde_json::Value>(&question).unwrap()["id"].clone();
+        let id = serde_json::from_str::<Value>(&question).unwrap()["id"].clone();
         let answer =
             json!({ "jsonrpc": "2.0", "id": id, "result": { "action": "accept", "content": { "name": "Ada" } } });
         // Not where the question came from.
-        assert_eq!(whole(post(second.port, Some(&token), &answer)).status, 202);
+        assert_eq!(whole(post(second, Some(&token), &answer)).status, 202);
         let text = read_until(&mut stream, &mut raw, |text| text.contains("\"result\""));
         assert!(text.contains("accept"), "{path}: {text}");
     }
+}
+
+/// Tells Consul of a server outside of the mesh.
+pub(super) fn tell(mesh: &Mesh, name: &str, port: u16) {
+    let body = json!({ "ID": name, "Name": name, "Tags": ["mcp"], "Address": "127.0.0.1", "Port": port });
+    mesh.consul.put("/v1/agent/service/register", &body);
+}
+
+/// Servers of one era each, which clients of the other era know only through what a replica holds for them.
+pub(super) fn of_one_era() -> [(&'static str, Server); 2] {
+    [("elder", Server::with(&["--only", "session"])), ("modern", Server::with(&["--only", "stateless"]))]
+}
+
+/// Waits until the tools of both are known.
+pub(super) fn await_both(gateway: &Gateway) {
+    eventually("both servers are known", || {
+        let status = gateway.status();
+        let services = status["services"].as_array().unwrap();
+        services.iter().filter(|it| !it["tools"].as_array().unwrap().is_empty()).count() == 2
+    });
+}
+
+fn given() -> Value {
+    json!({ "question-1": { "action": "accept", "content": { "name": "Ada" } } })
+}
+
+/// A call of a client of the stateless era at the server that has sessions.
+fn stateless(port: u16, more: &Value) -> Value {
+    let mut params = json!({ "name": "elder_test_input_required_result_elicitation", "arguments": {}, "_meta": {
+        "io.modelcontextprotocol/protocolVersion": STATELESS, "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} } } });
+    more.as_object().unwrap().iter().for_each(|(key, value)| params[key] = value.clone());
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }).to_string();
+    let headers = [
+        ("content-type", "application/json"),
+        ("mcp-protocol-version", STATELESS),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", "elder_test_input_required_result_elicitation"),
+    ];
+    request(port, "POST", "/mcp", &headers, body.as_bytes()).message()
+}
+
+/// Questions of both eras that the first replica holds are answered at the second, which hands the answers over. Gives the session.
+pub(super) fn handed_over(first: u16, second: u16) -> String {
+    // A client of the stateless era, whose call the first replica holds.
+    let asked = stateless(first, &json!({}));
+    let again = json!({ "inputResponses": given(), "requestState": asked["result"]["requestState"] });
+    let done = stateless(second, &again);
+    assert_eq!(done["result"]["content"][0]["text"], "Hello, Ada!", "{done}");
+    // A client of the session era, whose call waits at the first replica.
+    let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": { "protocolVersion": SESSION,
+        "capabilities": { "elicitation": {} }, "clientInfo": { "name": "test", "version": "1" } } });
+    let json_only = [("content-type", "application/json")];
+    let begun = request(first, "POST", "/mcp", &json_only, initialize.to_string().as_bytes());
+    let token = begun.header("mcp-session-id").unwrap().to_owned();
+    let headers = [("content-type", "application/json"), ("mcp-session-id", token.as_str())];
+    let call = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call",
+        "params": { "name": "modern_test_input_required_result_elicitation", "arguments": {} } });
+    let (mut stream, mut raw) = (send(first, "POST", "/mcp", &headers, call.to_string().as_bytes()), Vec::new());
+    let text = read_until(&mut stream, &mut raw, |text| text.contains("elicitation/create"));
+    let question: Value = serde_json::from_str(&events(&text).last().unwrap().1).unwrap();
+    let reply = json!({ "jsonrpc": "2.0", "id": question["id"], "result": given()["question-1"] }).to_string();
+    assert_eq!(request(second, "POST", "/mcp", &headers, reply.as_bytes()).status, 202);
+    let text = read_until(&mut stream, &mut raw, |text| text.contains("\"result\""));
+    assert!(text.contains("Hello, Ada!"), "{text}");
+    token
+}
+
+/// How many messages a gateway took from another replica.
+pub(super) fn taken(gateway: &Gateway) -> f64 {
+    gateway.metric("weft_gateway_callers_total", r#"kind="replica",outcome="accepted""#)
 }
 
 #[test]
 fn a_question_asked_by_one_replica_is_answered_at_the_other() {
     let mesh = Mesh::start();
     let (first, second) = (mesh.gateway(), mesh.gateway());
-    let servers = [("elder", Server::with(&["--only", "session"])), ("modern", Server::with(&["--only", "stateless"]))];
+    let servers = of_one_era();
     for (name, server) in &servers {
-        let body = json!({ "ID": name, "Name": name, "Tags": ["mcp"], "Address": "127.0.0.1", "Port": server.port });
-        mesh.consul.put("/v1/agent/service/register", &body);
+        tell(&mesh, name, server.port);
     }
-    for gateway in [&first, &second] {
-        eventually("both servers are known", || {
-            let status = gateway.status();
-            let services = status["services"].as_array().unwrap();
-            services.iter().filter(|it| !it["tools"].as_array().unwrap().is_empty()).count() == 2
-        });
-    }
-    // A client of the stateless era, whose call the first replica holds.
-    let stateless = |port: u16, more: &serde_json::Value| {
-        let mut params = json!({ "name": "elder_test_input_required_result_elicitation", "arguments": {}, "_meta": {
-            "io.modelcontextprotocol/protocolVersion": STATELESS, "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} } } });
-        more.as_object().unwrap().iter().for_each(|(key, value)| params[key] = value.clone());
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }).to_string();
-        let headers = [
-            ("content-type", "application/json"),
-            ("mcp-protocol-version", STATELESS),
-            ("mcp-method", "tools/call"),
-            ("mcp-name", "elder_test_input_required_result_elicitation"),
-        ];
-        request(port, "POST", "/mcp", &headers, body.as_bytes()).message()
-    };
-    let answer = json!({ "question-1": { "action": "accept", "content": { "name": "Ada" } } });
-    let asked = stateless(first.port, &json!({}));
-    let again = json!({ "inputResponses": answer, "requestState": asked["result"]["requestState"] });
-    let done = stateless(second.port, &again);
-    assert_eq!(done["result"]["content"][0]["text"], "Hello, Ada!", "{done}");
-    // A client of the session era, whose call waits at the first replica.
-    let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": { "protocolVersion": SESSION,
-        "capabilities": { "elicitation": {} }, "clientInfo": { "name": "test", "version": "1" } } });
-    let json_only = [("content-type", "application/json")];
-    let begun = request(first.port, "POST", "/mcp", &json_only, initialize.to_string().as_bytes());
-    let token = begun.header("mcp-session-id").unwrap().to_owned();
-    let headers = [("content-type", "application/json"), ("mcp-session-id", token.as_str())];
-    let call = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call",
-        "params": { "name": "modern_test_input_required_result_elicitation", "arguments": {} } });
-    let (mut stream, mut raw) = (send(first.port, "POST", "/mcp", &headers, call.to_string().as_bytes()), Vec::new());
-    let text = read_until(&mut stream, &mut raw, |text| text.contains("elicitation/create"));
-    let question: serde_json::Value = serde_json::from_str(&events(&text).last().unwrap().1).unwrap();
-    let reply = json!({ "jsonrpc": "2.0", "id": question["id"], "result": answer["question-1"] }).to_string();
-    assert_eq!(request(second.port, "POST", "/mcp", &headers, reply.as_bytes()).status, 202);
-    let text = read_until(&mut stream, &mut raw, |text| text.contains("\"result\""));
-    assert!(text.contains("Hello, Ada!"), "{text}");
+    [&first, &second].into_iter().for_each(await_both);
+    let token = handed_over(first.port, second.port);
+    assert!(taken(&first) >= 2.0, "{}", taken(&first));
     // The replica that holds a call is killed: nothing hangs, the client is told, and its next call works.
     let asked = stateless(first.port, &json!({}));
     let mut first = first;
     first.process.signal("KILL");
     first.process.wait();
-    let again = json!({ "inputResponses": answer, "requestState": asked["result"]["requestState"] });
+    let again = json!({ "inputResponses": given(), "requestState": asked["result"]["requestState"] });
     let gone = stateless(second.port, &again);
     assert!(gone["result"]["content"][0]["text"].as_str().unwrap().contains("call again"), "{gone}");
     let asked = stateless(second.port, &json!({}));
-    let again = json!({ "inputResponses": answer, "requestState": asked["result"]["requestState"] });
+    let again = json!({ "inputResponses": given(), "requestState": asked["result"]["requestState"] });
     assert_eq!(stateless(second.port, &again)["result"]["content"][0]["text"], "Hello, Ada!");
+    let headers = [("content-type", "application/json"), ("mcp-session-id", token.as_str())];
     let after = json!({ "jsonrpc": "2.0", "id": 3, "method": "ping" }).to_string();
     assert_eq!(request(second.port, "POST", "/mcp", &headers, after.as_bytes()).status, 200);
 }

@@ -1,0 +1,70 @@
+//! Keys that replicas share: what is created and revoked beside one of them counts at the other.
+
+use std::{
+    io::Read as _,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use super::Mesh;
+use crate::{
+    harness::{command, eventually, finish, stateless_body, variable},
+    http::{Answer, read_until, request, send},
+};
+
+fn keys(mesh: &Mesh, words: &[&str]) -> String {
+    let mut weft = command(&variable("WEFT_BIN"));
+    let output = finish(weft.arg("keys").args(words).arg("--state").arg(mesh.path("gateway")));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn list(port: u16, key: &str) -> Answer {
+    let bearer = format!("Bearer {key}");
+    let headers = [
+        ("content-type", "application/json"),
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/list"),
+        ("authorization", &*bearer),
+    ];
+    request(port, "POST", "/mcp", &headers, stateless_body("tools/list", &json!({})).as_bytes())
+}
+
+#[test]
+fn a_key_that_is_revoked_beside_one_replica_ends_at_both() {
+    let mesh = Mesh::start();
+    let replicas = [mesh.gateway_with(&["--auth", "keys"]), mesh.gateway_with(&["--auth", "keys"])];
+    let [ann, bob] = ["ann", "bob"].map(|name| keys(&mesh, &["create", "--quiet", "--name", name, "--role", "writer"]));
+    let taken = |key: &str| replicas.iter().filter(|replica| list(replica.port, key).status == 200).count();
+    eventually("both know both keys", || taken(&ann) + taken(&bob) == 4);
+    let wish = stateless_body("subscriptions/listen", &json!({ "notifications": { "toolsListChanged": true } }));
+    let mut streams = replicas.each_ref().map(|replica| {
+        let bearer = format!("Bearer {ann}");
+        let headers = [
+            ("content-type", "application/json"),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "subscriptions/listen"),
+            ("authorization", &*bearer),
+        ];
+        let mut stream = send(replica.port, "POST", "/mcp", &headers, wish.as_bytes());
+        read_until(&mut stream, &mut Vec::new(), |text| text.contains("data:"));
+        stream
+    });
+    keys(&mesh, &["revoke", "ann"]);
+    let began = Instant::now();
+    for stream in &mut streams {
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        // Its end, or its being cut: both are an end.
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "a revoked key was listened to for {:?}", began.elapsed());
+    assert_eq!((taken(&ann), taken(&bob)), (0, 2));
+    for replica in &replicas {
+        assert!(list(replica.port, &ann).text().contains("revoked"));
+    }
+    // A key of the same name and another role is another key, at both.
+    let again = keys(&mesh, &["create", "--quiet", "--name", "ann", "--role", "reader"]);
+    eventually("both know the new key", || taken(&again) == 2);
+    assert_eq!(taken(&ann), 0);
+}
