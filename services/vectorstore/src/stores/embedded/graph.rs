@@ -122,8 +122,8 @@ impl Graph {
         changed > LAG
     }
 
-    /// Brings the graph to the state of `sight`, and tells whether that changed anything.
-    pub(crate) fn follow(&self, sight: Sight<'_>) -> Result<bool, Fault> {
+    /// Brings the graph to the state of `sight`: it holds or has put aside every point of it.
+    pub(crate) fn follow(&self, sight: Sight<'_>) -> Result<(), Fault> {
         let held = self.held();
         let gone = &held - sight.live;
         {
@@ -140,15 +140,14 @@ impl Graph {
             grow(&fresh, sight, sight.live)?;
             *self.write() = fresh.into_inner().unwrap_or_else(PoisonError::into_inner);
             self.saved.store(0, Ordering::Relaxed);
-            return Ok(true);
+            return Ok(());
         }
         if slots == 0 {
             let fresh = self.fresh(sight)?;
             self.write().graph = Some(fresh);
         }
         let lacks = sight.live - &held - &self.read().aside;
-        let added = grow(&self.state, sight, &lacks)?;
-        Ok(added || !gone.is_empty())
+        grow(&self.state, sight, &lacks)
     }
 
     /// Writes the file if it lacks much, or anything where `all` is to be kept.
@@ -200,8 +199,7 @@ fn width(spec: &Spec) -> Width {
 }
 
 /// Links points into a graph, one after the other; searches wait only while links are set.
-fn grow(state: &RwLock<State>, sight: Sight<'_>, numbers: &RoaringBitmap) -> Result<bool, Fault> {
-    let mut changed = false;
+fn grow(state: &RwLock<State>, sight: Sight<'_>, numbers: &RoaringBitmap) -> Result<(), Fault> {
     for number in numbers {
         sight.check()?;
         let vector = distance::decode(sight.tables.vector(sight.txn, number)?);
@@ -219,8 +217,7 @@ fn grow(state: &RwLock<State>, sight: Sight<'_>, numbers: &RoaringBitmap) -> Res
         if let (Some(graph), Some(placed)) = (graph, placed) {
             graph.link(placed);
             held.insert(number);
-            changed = true;
         }
     }
-    Ok(changed)
+    Ok(())
 }

@@ -109,10 +109,8 @@ impl Shelf {
             if let Some(graph) = self.graph() {
                 graph.save(followed.is_err())?;
             }
-            // Nothing to do is no reason to try again.
-            if !followed? {
-                return Ok(());
-            }
+            // Even if there was nothing to do: whoever wrote meanwhile saw us at work and went away.
+            followed?;
         }
         Ok(())
     }
@@ -126,8 +124,8 @@ impl Shelf {
         self.read(stop, |sight| Ok(Graph::serves(sight.spec) && Graph::lags(self.graph().as_deref(), sight.live)))
     }
 
-    /// Brings the graph up to date; tells whether that changed it.
-    fn follow(&self, stop: &CancellationToken) -> Result<bool, Fault> {
+    /// Brings the graph up to date: it does not lag behind what it saw.
+    fn follow(&self, stop: &CancellationToken) -> Result<(), Fault> {
         self.read(stop, |sight| {
             let graph = match self.graph() {
                 Some(graph) => graph,

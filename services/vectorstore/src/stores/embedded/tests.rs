@@ -101,7 +101,7 @@ async fn points_without_a_direction_are_not_looked_at_again() {
     };
     soon(async || !lags()).await;
     assert_eq!(linked(&store).await, 0);
-    store.settle().await;
+    // Whoever put the zeros aside may not be at its end yet: it must see these too. (`settle` would end the following for good.)
     store.upsert(TENANT, "many", around(0..1_500), Conflict::Replace).await.unwrap();
     soon(async || linked(&store).await == 1_500).await;
 }
