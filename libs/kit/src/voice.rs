@@ -20,6 +20,8 @@ const QUEUE: usize = 16;
 /// The way from one call to its client.
 pub(crate) struct Voice {
     queue: mpsc::Receiver<Says>,
+    /// Taken from the queue, and waiting for its turn.
+    held: Option<Says>,
     peer: Peer<RoleServer>,
     progress: Option<ProgressToken>,
     /// Only from the level that this very request asked for.
@@ -39,16 +41,21 @@ impl Voice {
         let (says, queue) = mpsc::channel(QUEUE);
         let peer = context.peer.clone();
         let reached = f64::NEG_INFINITY;
-        (Some(says), Some(Self { queue, peer, progress, level, reached, next: Instant::now() }))
+        (Some(says), Some(Self { queue, held: None, peer, progress, level, reached, next: Instant::now() }))
     }
 
     /// Speaks until it is dropped.
     pub(crate) async fn speak(&mut self) {
-        while let Some(says) = self.queue.recv().await {
-            if matches!(says, Says::Progress { .. }) {
+        loop {
+            // Held where it outlives this future: the work may be done while it waits.
+            if self.held.is_none() {
+                self.held = self.queue.recv().await;
+            }
+            if matches!(self.held, Some(Says::Progress { .. })) {
                 tokio::time::sleep_until(self.next).await;
                 self.next = Instant::now() + PACE;
             }
+            let Some(says) = self.held.take() else { return };
             self.send(says).await;
         }
     }
@@ -56,7 +63,7 @@ impl Voice {
     /// Says what is left, quickly.
     pub(crate) async fn finish(mut self) {
         let rest = async {
-            while let Ok(says) = self.queue.try_recv() {
+            while let Some(says) = self.held.take().or_else(|| self.queue.try_recv().ok()) {
                 self.send(says).await;
             }
         };

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::{Duration, Instant, SystemTime},
@@ -50,11 +51,12 @@ pub(crate) struct Volume {
     written: Mutex<Instant>,
 }
 
-/// The files that say what there is, by when they were written.
+/// The files that say what there is, by when they were written, and by their inodes: clocks of file systems are coarse, and each of
+/// these files is replaced by a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Seen {
-    meta: Option<SystemTime>,
-    schema: Option<SystemTime>,
+    meta: Option<(SystemTime, u64)>,
+    schema: Option<(SystemTime, u64)>,
 }
 
 impl fmt::Debug for Volume {
@@ -105,7 +107,8 @@ impl Volume {
     /// Moves with every commit and every change of the schema, and is another for an index that is made anew.
     pub(crate) fn state(&self) -> Result<String, ToolError> {
         let opstamp = self.index.load_metas().map_err(|error| self.failed(error))?.opstamp;
-        let schema = Seen::of(&self.place).schema.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let schema = Seen::of(&self.place).schema;
+        let schema = schema.and_then(|(time, _)| time.duration_since(SystemTime::UNIX_EPOCH).ok());
         Ok(format!("{opstamp}.{}", schema.unwrap_or_default().as_nanos()))
     }
 
@@ -275,7 +278,10 @@ impl Volume {
 
 impl Seen {
     fn of(place: &Path) -> Self {
-        let when = |name: &str| fs::metadata(place.join(name)).and_then(|meta| meta.modified()).ok();
+        let when = |name: &str| {
+            let meta = fs::metadata(place.join(name)).ok()?;
+            Some((meta.modified().ok()?, meta.ino()))
+        };
         Self { meta: when("meta.json"), schema: when(SCHEMA) }
     }
 }
