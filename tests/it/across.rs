@@ -95,7 +95,7 @@ fn who_does_not_answer_in_time_is_not_waited_for() {
     let asked = call(&weft, "elder_ask", &json!({})).message();
     assert_eq!(asked["result"]["inputRequests"]["question-1"]["method"], "elicitation/create", "{asked}");
     eventually("the server was told", || foreign.seen.cancelled.load(Ordering::Relaxed) == 1);
-    assert!(gauge(&weft, "weft_gateway_held").abs() < 0.1);
+    eventually("nothing is held", || gauge(&weft, "weft_gateway_held").abs() < 0.1);
     let late = json!({ "inputResponses": { "question-1": { "action": "cancel" } }, "requestState": asked["result"]["requestState"] });
     let late = call(&weft, "elder_ask", &late).message();
     assert!(late["result"]["content"][0]["text"].as_str().unwrap().contains("time to answer is over"), "{late}");
@@ -227,10 +227,10 @@ fn ten_thousand_sessions_that_nobody_ends_are_ended() {
     });
     let patience = std::time::Instant::now();
     while foreign.seen.ended.load(Ordering::Relaxed) < ALL {
-        assert!(patience.elapsed() < Duration::from_secs(60), "{} ended", foreign.seen.ended.load(Ordering::Relaxed));
+        assert!(patience.elapsed() < Duration::from_secs(180), "{} ended", foreign.seen.ended.load(Ordering::Relaxed));
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert!(foreign.seen.sessions.lock().unwrap().len() <= 1, "none is left but the gateway's own");
+    eventually("none is left but the gateway's own", || foreign.seen.sessions.lock().unwrap().len() <= 1);
     eventually("nothing is left at the gateway", || {
         weft.status()["sessions"] == 0 && gauge(&weft, "weft_gateway_links").abs() < 0.1
     });

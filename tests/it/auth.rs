@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     fake::Foreign,
     harness::{Folder, Weft, command, eventually, finish, stateless_body, variable},
-    http::{Answer, read_until, request, send},
+    http::{Answer, read_until, request, send, until_over},
     r#virtual::up,
 };
 
@@ -157,7 +157,7 @@ fn everything_that_a_revoked_key_has_open_ends() {
         let mut slow = listen;
         slow[2].1 = "tools/call";
         let slow = [&slow[..], &[("mcp-name", "echo_sleep")]].concat();
-        let sleep = json!({ "name": "echo_sleep", "arguments": { "ms": 20_000 }, "_meta": { "progressToken": 1 } });
+        let sleep = json!({ "name": "echo_sleep", "arguments": { "ms": 300_000 }, "_meta": { "progressToken": 1 } });
         let mut streams = [
             send(weft.port, "GET", "/mcp", &own, b""),
             send(weft.port, "POST", "/mcp", &listen, wish.as_bytes()),
@@ -171,13 +171,10 @@ fn everything_that_a_revoked_key_has_open_ends() {
     };
     let ((_, streams), (kept, mut others)) = (open(&ann), open(&bob));
     revoke(&weft, "ann");
-    let began = Instant::now();
+    // Long before any of them would end by itself.
     for mut stream in streams {
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        // Its end, or its being cut: both are an end.
-        let _ = stream.read_to_end(&mut Vec::new());
+        until_over(&mut stream, Duration::from_secs(20));
     }
-    assert!(began.elapsed() < Duration::from_secs(2), "a revoked key was listened to for {:?}", began.elapsed());
     assert_eq!(list(&weft, &ann, "/mcp").status, 401);
     for stream in &mut others {
         stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -191,8 +188,11 @@ fn everything_that_a_revoked_key_has_open_ends() {
 fn each_key_has_a_rate_of_its_own() {
     let (weft, _file) = up("limits = { caller_rate = 1, caller_burst = 25 }", &PLAIN);
     let (ann, bob) = (key(&weft, "ann", "writer"), key(&weft, "bob", "writer"));
-    let spent = (0..60).filter(|_| list(&weft, &ann, "/mcp").status == 429).count();
-    assert!(spent >= 20, "{spent}");
+    let began = Instant::now();
+    let let_in = (0..60).filter(|_| list(&weft, &ann, "/mcp").status != 429).count();
+    // What was saved up, and one for each second that the calls took.
+    let most = 26.0 + began.elapsed().as_secs_f64();
+    assert!(f64::from(u32::try_from(let_in).unwrap()) <= most, "{let_in} of 60, at most {most}");
     assert_eq!(list(&weft, &bob, "/mcp").status, 200);
 }
 
@@ -244,11 +244,11 @@ fn a_key_is_in_no_log_and_reaches_no_server() {
         let wrong = [("authorization", "Bearer weft_aaaaaaaa_wrongwrongwrong"), json];
         assert_eq!(request(port, "POST", "/mcp/v1/tools/spy_ping", &wrong, b"{}").status, 401);
     }
+    let log = || std::fs::read_to_string(folder.path("log")).unwrap();
+    eventually("the log tells who called", || log().contains("key:first:") && log().contains("\"role\":\"writer\""));
     child.kill().unwrap();
     child.wait().unwrap();
-    let secret = key.rsplit('_').next().unwrap();
-    let log = std::fs::read_to_string(folder.path("log")).unwrap();
-    assert!(log.contains("key:first:") && log.contains("\"role\":\"writer\""), "the log tells who called");
+    let (secret, log) = (key.rsplit('_').next().unwrap(), log());
     assert!(!log.contains(&secret[..16]) && !log.contains("wrongwrong"));
     let seen = foreign.seen.requests.lock().unwrap();
     assert!(seen.iter().any(|(head, _)| head.contains("baggage: b=1")), "the calls arrived");

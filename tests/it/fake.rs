@@ -107,8 +107,9 @@ fn converse(stream: TcpStream, seen: &Seen, answering: Answering) -> std::io::Re
             return Ok(());
         }
         let message: Value = serde_json::from_slice(&body).unwrap_or_default();
+        // Before the answer: who has it may look here.
+        seen.requests.lock().unwrap().push((head.clone(), message.clone()));
         answering(&mut writer, &head, &message, seen)?;
-        seen.requests.lock().unwrap().push((head, message));
     }
 }
 
@@ -171,7 +172,7 @@ fn tools(cursor: Option<&str>, further: usize) -> Value {
 
 /// Works until the client goes away.
 fn slow(writer: &mut TcpStream, seen: &Seen) -> std::io::Result<()> {
-    writer.set_read_timeout(Some(std::time::Duration::from_secs(20)))?;
+    writer.set_read_timeout(Some(std::time::Duration::from_secs(300)))?;
     let mut byte = [0];
     let gone = matches!(writer.read(&mut byte), Ok(0));
     seen.hung_up.fetch_add(usize::from(gone), Ordering::Relaxed);

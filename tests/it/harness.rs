@@ -4,10 +4,16 @@ use std::{
     io::{BufRead as _, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
+use weft_testkit::free_port;
 
 use crate::http::{Answer, request};
 
@@ -86,12 +92,43 @@ impl Folder {
     }
 }
 
+/// The services that `weft up` always runs.
+const OWN: [&str; 6] = ["aiml", "database", "filesystem", "memory", "search", "vectorstore"];
+
 impl Weft {
+    /// Returns when its own services and those of `--add` are known: `weft up` itself waits for them for a moment only.
     pub(crate) fn up(arguments: &[&str]) -> Self {
+        let weft = Self::up_at_once(arguments);
+        weft.await_services();
+        weft
+    }
+
+    /// For a service that never answers: returns as soon as `weft up` says that it is up.
+    pub(crate) fn up_at_once(arguments: &[&str]) -> Self {
         let folder = Folder::new();
         std::fs::write(folder.path("root/hello.txt"), "Hello from a file.\n").unwrap();
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        Self::start(folder, arguments, (0, 0))
+        // Not ports that the kernel chooses: it could give them to others between a kill and the next start.
+        Self::start(folder, arguments, (free_port(), free_port()))
+    }
+
+    fn await_services(&self) {
+        // Elsewhere than on loopback the console wants a key.
+        if self.arguments.iter().any(|argument| argument == "--admin") {
+            return;
+        }
+        let added = self.arguments.windows(2).filter(|pair| pair[0] == "--add");
+        let mut expected: Vec<&str> = added.filter_map(|pair| Some(pair[1].split_once('=')?.0)).collect();
+        expected.extend(OWN);
+        expected.extend(self.arguments.iter().any(|argument| argument == "--with-echo").then_some("echo"));
+        let known = |status: &Value, name: &str| {
+            let mut services = status["services"].as_array().into_iter().flatten();
+            services.any(|it| it["service"] == name && it["tools"].as_array().is_some_and(|tools| !tools.is_empty()))
+        };
+        eventually("all services are known", || {
+            let status = self.status();
+            expected.iter().all(|name| known(&status, name))
+        });
     }
 
     fn start(folder: Folder, arguments: Vec<String>, ports: (u16, u16)) -> Self {
@@ -132,7 +169,9 @@ impl Weft {
         let folder = std::mem::replace(&mut self.folder, Folder::new());
         let (ports, arguments) = ((self.port, self.admin), self.arguments.clone());
         drop(self);
-        Self::start(folder, arguments, ports)
+        let again = Self::start(folder, arguments, ports);
+        again.await_services();
+        again
     }
 
     /// Kills it without warning.
@@ -146,7 +185,7 @@ impl Weft {
         let began = Instant::now();
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
-        let status = wait(&mut self.child, Duration::from_secs(30));
+        let status = wait(&mut self.child, Duration::from_secs(60));
         (status.unwrap_or_else(|| panic!("SIG{signal} did not end it")), began.elapsed())
     }
 
@@ -251,11 +290,41 @@ pub(crate) fn stateless_body(method: &str, params: &Value) -> String {
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string()
 }
 
-/// Waits until `condition` holds.
+/// Waits until `condition` holds: for long, because the machine may be slow.
 pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(20), "this did not happen: {what}");
+        assert!(began.elapsed() < Duration::from_secs(60), "this did not happen: {what}");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Measures for how long the machine did not run us, so that its pauses do not count as slowness of what is tested.
+pub(crate) struct Pulse {
+    stop: Arc<AtomicBool>,
+    beat: JoinHandle<Duration>,
+}
+
+impl Pulse {
+    pub(crate) fn start() -> Self {
+        const BEAT: Duration = Duration::from_millis(20);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let beat = std::thread::spawn(move || {
+            let mut lost = Duration::ZERO;
+            while !stopped.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                std::thread::sleep(BEAT);
+                lost += began.elapsed().saturating_sub(2 * BEAT);
+            }
+            lost
+        });
+        Self { stop, beat }
+    }
+
+    /// The time lost since the start.
+    pub(crate) fn lost(self) -> Duration {
+        self.stop.store(true, Ordering::Relaxed);
+        self.beat.join().unwrap()
     }
 }

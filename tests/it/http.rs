@@ -1,12 +1,15 @@
 //! HTTP/1.1 over a plain socket, without any MCP library in between: a test sees what was sent, and when.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
     net::TcpStream,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
+
+/// The longest wait for what should come; the machine may be slow.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer that was read to its end.
 pub(crate) struct Answer {
@@ -70,7 +73,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn open(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { reader: BufReader::new(stream) }
     }
 
@@ -113,7 +116,7 @@ fn head(method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> St
 /// Sends a request on a connection of its own; gives the connection.
 pub(crate) fn send(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let head = head(method, path, &[headers, &[("connection", "close")]].concat(), body.len());
     stream.write_all(head.as_bytes()).unwrap();
     // A server that refuses early may close while the body is still on its way.
@@ -158,22 +161,38 @@ pub(crate) fn dechunk(mut body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Reads from an open stream, behind what came of it before (`raw`), until all of it satisfies `enough`.
+/// Reads from an open stream, behind what came of it before (`raw`), until all of its whole events satisfy `enough`.
 pub(crate) fn read_until(stream: &mut TcpStream, raw: &mut Vec<u8>, enough: impl Fn(&str) -> bool) -> String {
     let mut part = [0; 4096];
     let began = Instant::now();
     loop {
-        assert!(
-            began.elapsed() < Duration::from_secs(25),
-            "nothing more came; so far: {}",
-            String::from_utf8_lossy(raw)
-        );
-        let text = if raw.windows(4).any(|window| window == b"\r\n\r\n") { parse(raw).text() } else { String::new() };
+        assert!(began.elapsed() < PATIENCE, "nothing more came; so far: {}", String::from_utf8_lossy(raw));
+        let mut text =
+            if raw.windows(4).any(|window| window == b"\r\n\r\n") { parse(raw).text() } else { String::new() };
+        // A read may end in the middle of an event.
+        text.truncate(text.rfind("\n\n").map_or(0, |end| end + 2));
         if enough(&text) {
             return text;
         }
         let read = stream.read(&mut part).unwrap_or_else(|error| panic!("{error}; so far: {text}"));
         assert!(read > 0, "the stream ended; so far: {text}");
         raw.extend_from_slice(&part[..read]);
+    }
+}
+
+/// Reads until the stream is over, by its end or by being cut, whatever comes before; one that goes on fails the test.
+pub(crate) fn until_over(stream: &mut TcpStream, patience: Duration) {
+    let (began, mut part) = (Instant::now(), [0; 4096]);
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    loop {
+        let read = stream.read(&mut part);
+        let is_open = match &read {
+            Ok(read) => *read > 0,
+            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        };
+        if !is_open {
+            return;
+        }
+        assert!(began.elapsed() < patience, "the stream is still open after {:?}", began.elapsed());
     }
 }

@@ -22,7 +22,7 @@ fn it_ends_in_order_on_either_signal() {
     for signal in ["TERM", "INT"] {
         let mut weft = Weft::up(&[]);
         let (status, took) = weft.end_by(signal);
-        assert!(status.success() && took < Duration::from_secs(5), "{signal}: {status} after {took:?}");
+        assert!(status.success() && took < Duration::from_secs(20), "{signal}: {status} after {took:?}");
     }
 }
 

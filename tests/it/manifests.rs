@@ -156,13 +156,14 @@ fn health_is_an_exit_code_and_one_line() {
         (output.status.code(), line)
     };
     let admin = format!("127.0.0.1:{}", mesh.admin);
-    assert_eq!(ask(&admin, &[]), (Some(0), format!("{admin} is ready\n")));
-    assert_eq!(ask(&admin, &["--live"]), (Some(0), format!("{admin} is live\n")));
+    let patient = ["--timeout", "60"];
+    assert_eq!(ask(&admin, &patient), (Some(0), format!("{admin} is ready\n")));
+    assert_eq!(ask(&admin, &[&patient[..], &["--live"]].concat()), (Some(0), format!("{admin} is live\n")));
     assert_eq!(ask(&format!("127.0.0.1:{}", free_port()), &[]).0, Some(1));
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (code, line) = ask(&silent.local_addr().unwrap().to_string(), &["--timeout", "0.3"]);
     assert!(code == Some(1) && line.contains("did not answer within 0.3 s"), "{line}");
     let other = format!("127.0.0.1:{}", mesh.port);
-    let (code, line) = ask(&other, &[]);
+    let (code, line) = ask(&other, &patient);
     assert!(code == Some(1) && line.contains("is not ready"), "{line}");
 }

@@ -55,7 +55,7 @@ fn agent(gateway: &Gateway, name: usize, until: Instant) -> Vec<String> {
 #[test]
 fn five_agents_through_three_memory_servers_behind_a_gateway_lose_nothing() {
     let Some(url) = database("mesh_memory") else { return };
-    let mesh = Mesh::start();
+    let mesh = Mesh::patient();
     let (config, balance) = (mesh.path("memory.toml"), mesh.path("gateway.toml"));
     let key = mesh.path("shared.key").display().to_string();
     write(

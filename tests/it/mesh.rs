@@ -6,19 +6,15 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread::JoinHandle,
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use weft_testkit::free_port;
 
 use crate::{
-    harness::{command, eventually, stateless_body, variable},
+    harness::{command, eventually, variable},
     http::{parse, request},
 };
 
@@ -29,11 +25,14 @@ mod faults;
 mod identity;
 mod keys;
 mod life;
+mod load;
 mod partition;
 mod registry;
 mod scale;
 mod slices;
 mod tls;
+
+pub(crate) use load::{Load, PATIENCE, call, pass};
 
 /// A program that ends with the test.
 pub(crate) struct Process(Child);
@@ -53,7 +52,7 @@ impl Process {
     pub(crate) fn wait(&mut self) {
         let began = Instant::now();
         while self.0.try_wait().unwrap().is_none() {
-            assert!(began.elapsed() < Duration::from_secs(20), "a process did not end");
+            assert!(began.elapsed() < Duration::from_secs(60), "a process did not end");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -95,7 +94,7 @@ impl Consul {
 
     fn try_get(&self, path: &str) -> Option<String> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.ports[0])).ok()?;
-        socket.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
         write!(socket, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok()?;
         let mut raw = Vec::new();
         socket.read_to_end(&mut raw).ok()?;
@@ -133,9 +132,9 @@ impl Consul {
         self.await_leader();
     }
 
-    /// For `--registry`, with checks that hurry.
-    pub(crate) fn registry(&self) -> String {
-        format!("consul://127.0.0.1:{}?check_s=0.5&ttl_s=4&hold_s=6", self.ports[0])
+    /// For `--registry`, with what holds for checks.
+    fn registry(&self, checks: &str) -> String {
+        format!("consul://127.0.0.1:{}?{checks}", self.ports[0])
     }
 
     /// For `--identity`.
@@ -149,15 +148,27 @@ pub(crate) struct Mesh {
     pub(crate) consul: Consul,
     folder: tempfile::TempDir,
     made: AtomicUsize,
+    checks: &'static str,
     pub(crate) identity: Option<String>,
     /// The collector that all are told of.
     pub(crate) traces: Option<String>,
 }
 
 impl Mesh {
+    /// With checks that hurry: who dies is soon known to be dead, and who is held up may seem to be for a moment.
     pub(crate) fn start() -> Self {
         let (consul, folder) = (Consul::start(), tempfile::tempdir().unwrap());
-        Self { consul, folder, made: AtomicUsize::new(0), identity: None, traces: None }
+        let checks = "check_s=0.5&ttl_s=4&hold_s=6";
+        Self { consul, folder, made: AtomicUsize::new(0), checks, identity: None, traces: None }
+    }
+
+    /// For tests that count who is asked: a pause of the machine makes nobody unhealthy.
+    pub(crate) fn patient() -> Self {
+        Self { checks: "check_s=5&ttl_s=60", ..Self::start() }
+    }
+
+    fn registry(&self) -> String {
+        self.consul.registry(self.checks)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -183,7 +194,7 @@ impl Mesh {
         let (port, admin) = (free_port(), free_port());
         let mut weft = command(&variable("WEFT_BIN"));
         weft.args(["serve", "echo", "--listen", &format!("127.0.0.1:{port}")]);
-        weft.args(["--admin", &format!("127.0.0.1:{admin}"), "--registry", &self.consul.registry()]);
+        weft.args(["--admin", &format!("127.0.0.1:{admin}"), "--registry", &self.registry()]);
         weft.args(["--identity", identity, "--log", "error", "--state"]).arg(state);
         self.told(&mut weft);
         Echo { process: Process::start(&mut weft), port, admin, id: format!("mcp-echo-{port}") }
@@ -194,7 +205,7 @@ impl Mesh {
         let state = self.path(&format!("server-{}", self.made.fetch_add(1, Ordering::Relaxed)));
         let mut weft = command(&variable("WEFT_BIN"));
         weft.args(["adapt", "--name", name, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-        weft.args(["--registry", &self.consul.registry(), "--identity", &self.identity(), "--log", "error", "--state"]);
+        weft.args(["--registry", &self.registry(), "--identity", &self.identity(), "--log", "error", "--state"]);
         Process::start(weft.arg(state).args(["--", program]))
     }
 
@@ -203,7 +214,7 @@ impl Mesh {
         let state = self.path(&format!("server-{}", self.made.fetch_add(1, Ordering::Relaxed)));
         let mut weft = command(&variable("WEFT_BIN"));
         weft.args(["serve", service, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config"]).arg(config);
-        weft.args(["--registry", &self.consul.registry(), "--identity", &self.identity(), "--log", "error", "--state"]);
+        weft.args(["--registry", &self.registry(), "--identity", &self.identity(), "--log", "error", "--state"]);
         self.told(&mut weft);
         Process::start(weft.arg(state))
     }
@@ -214,7 +225,7 @@ impl Mesh {
 
     /// A gateway that is told more.
     pub(crate) fn gateway_with(&self, more: &[&str]) -> Gateway {
-        self.gateway_at(&self.consul.registry(), more, &[])
+        self.gateway_at(&self.registry(), more, &[])
     }
 
     /// A gateway with another registry, and variables.
@@ -273,7 +284,7 @@ impl Gateway {
         eventually(&format!("{count} instances are healthy"), || {
             self.instances().iter().filter(|(_, healthy)| *healthy).count() == count
         });
-        eventually("the tool is known", || call(self.port, Duration::from_secs(5)).is_ok());
+        eventually("the tool is known", || call(self.port, Duration::from_secs(10)).is_ok());
     }
 
     /// The sum of a metric over labels that contain `part`.
@@ -282,112 +293,6 @@ impl Gateway {
         let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(part));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
-}
-
-/// One call of a read-only tool of the stateless era; how long it took, or what went wrong.
-pub(crate) fn call(port: u16, patience: Duration) -> Result<Duration, String> {
-    let began = Instant::now();
-    let params = json!({ "name": "echo_echo", "arguments": { "text": "hello" } });
-    let body = stateless_body("tools/call", &params);
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).map_err(|error| format!("connect: {error}"))?;
-    socket.set_read_timeout(Some(patience)).unwrap();
-    let head = format!(
-        "POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\n\
-         mcp-name: echo_echo\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    let sent = socket.write_all(head.as_bytes()).and_then(|()| socket.write_all(body.as_bytes()));
-    sent.map_err(|error| format!("send: {error}"))?;
-    let mut raw = Vec::new();
-    if let Err(error) = socket.read_to_end(&mut raw) {
-        let what = if raw.is_empty() { "reset" } else { "read" };
-        return Err(format!("{what}: {error}"));
-    }
-    if !raw.windows(4).any(|window| window == b"\r\n\r\n") {
-        return Err("the connection was closed".into());
-    }
-    let answer = parse(&raw);
-    let text = answer.text();
-    let right = answer.status == 200 && text.contains(r#""isError":false"#) && text.contains("hello");
-    if right { Ok(began.elapsed()) } else { Err(format!("{}: {text}", answer.status)) }
-}
-
-/// What the clients of a load saw.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) right: usize,
-    pub(crate) wrong: Vec<String>,
-    pub(crate) slowest: Duration,
-    /// Connections that were reset before a byte of the answer, and tried again elsewhere.
-    pub(crate) reset: usize,
-}
-
-/// Clients that call without a pause until they are told to stop.
-pub(crate) struct Load {
-    stop: Arc<AtomicBool>,
-    seen: Arc<Mutex<Seen>>,
-    clients: Vec<JoinHandle<()>>,
-}
-
-impl Load {
-    /// Four clients, each of which turns to the next of `ports` when one cannot be reached.
-    pub(crate) fn start(ports: &[u16]) -> Self {
-        let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Seen::default())));
-        let clients = (0..4)
-            .map(|number| {
-                let (stop, seen, ports) = (Arc::clone(&stop), Arc::clone(&seen), ports.to_vec());
-                std::thread::spawn(move || client(number, &ports, &stop, &seen))
-            })
-            .collect();
-        Self { stop, seen, clients }
-    }
-
-    /// Stops the clients; all of their calls must have been answered rightly. Gives what they saw.
-    pub(crate) fn all_right(self, what: &str) -> Seen {
-        self.stop.store(true, Ordering::Relaxed);
-        self.clients.into_iter().for_each(|client| client.join().unwrap());
-        let seen = std::mem::take(&mut *self.seen.lock().unwrap());
-        eprintln!("{what}: {} calls, {} wrong, slowest {:?}", seen.right, seen.wrong.len(), seen.slowest);
-        assert!(seen.wrong.is_empty(), "{what}: {} of {}: {}", seen.wrong.len(), seen.right, seen.wrong[0]);
-        assert_eq!(seen.reset, 0, "{what}: connections were reset");
-        assert!(seen.right > 20, "{what}: only {} calls", seen.right);
-        seen
-    }
-}
-
-/// One client of a load.
-fn client(mut at: usize, ports: &[u16], stop: &AtomicBool, seen: &Mutex<Seen>) {
-    let patience = Duration::from_secs(15);
-    while !stop.load(Ordering::Relaxed) {
-        let mut outcome = call(ports[at % ports.len()], patience);
-        let mut left = ports.len() - 1;
-        let elsewhere = |why: &String| why.starts_with("connect: ") || why.starts_with("reset: ");
-        while left > 0 && outcome.as_ref().is_err_and(elsewhere) {
-            seen.lock().unwrap().reset += usize::from(outcome.is_err_and(|why| why.starts_with("reset: ")));
-            (at, left) = (at + 1, left - 1);
-            outcome = call(ports[at % ports.len()], patience);
-        }
-        seen.lock().unwrap().count(outcome);
-        std::thread::sleep(Duration::from_millis(4));
-    }
-}
-
-impl Seen {
-    fn count(&mut self, outcome: Result<Duration, String>) {
-        match outcome {
-            Ok(took) => {
-                self.right += 1;
-                self.slowest = self.slowest.max(took);
-            }
-            Err(why) => self.wrong.push(why),
-        }
-    }
-}
-
-/// Lets time pass under load.
-pub(crate) fn pass(seconds: f64) {
-    std::thread::sleep(Duration::from_secs_f64(seconds));
 }
 
 /// Whether a file's folder can be written: kept here for the tests that rotate certificates.

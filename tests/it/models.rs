@@ -13,7 +13,7 @@ fn settings(weft: &Weft, model: &str) -> EmbedderSettings {
         api_key: None,
         authorities: None,
         batch: 64,
-        timeout_ms: 20_000,
+        timeout_ms: 60_000,
     })
 }
 
@@ -34,7 +34,7 @@ async fn a_service_embeds_and_summarises_through_the_gateway() {
     assert!(length(&vectors[7]) < 1e-6 && (length(&vectors[8]) - 1.0).abs() < 1e-3);
     let error = embed(&*open(&settings(&weft, "nowhere/model")).unwrap(), &texts).await.unwrap_err();
     assert!(!error.is_retryable() && error.hint().is_some(), "{} {error}", error.code());
-    let service = ServiceSettings { url: endpoint(&weft), api_key: None, authorities: None, timeout_ms: 20_000 };
+    let service = ServiceSettings { url: endpoint(&weft), api_key: None, authorities: None, timeout_ms: 60_000 };
     let service = Service::open("aiml", &service).unwrap();
     let text =
         "The gateway carries every call of the mesh. It rained. Each call of the mesh has a record at the gateway.";

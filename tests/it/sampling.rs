@@ -112,9 +112,11 @@ fn answers_clients_of_both_eras(asking: &[&str]) {
     assert_eq!(text(&answer), "LLM response: Paris it is.");
     assert_eq!(world.model.asked().len(), 4);
     // Each was a call like any other, of the one who called.
-    let metrics = world.weft.admin("/metrics").text();
-    let counted = metrics.lines().find(|line| line.starts_with("weft_gateway_calls_total") && line.contains("models"));
-    assert!(counted.is_some_and(|line| line.ends_with(" 4")), "{counted:?}");
+    eventually("four calls of the model are counted", || {
+        let metrics = world.weft.admin("/metrics").text();
+        let of_models = |line: &&str| line.starts_with("weft_gateway_calls_total") && line.contains("models");
+        metrics.lines().find(of_models).is_some_and(|line| line.ends_with(" 4"))
+    });
 }
 
 #[test]

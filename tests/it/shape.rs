@@ -65,7 +65,7 @@ fn a_shaped_service_is_the_same_on_every_endpoint() {
             }
         }
     }
-    assert_eq!(weft.versions_of("add").len(), 2, "metrics keep the service's own name");
+    eventually("metrics keep the service's own name", || weft.versions_of("add").len() == 2);
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn listening_is_acknowledged_and_ends_in_order_when_the_gateway_does() {
         parse(&raw).messages()
     });
     let (status, took) = weft.end_by("TERM");
-    assert!(status.success() && took < Duration::from_secs(5), "{status} after {took:?}");
+    assert!(status.success() && took < Duration::from_secs(20), "{status} after {took:?}");
     let messages = reader.join().unwrap();
     let last = messages.last().unwrap();
     assert_eq!((&last["id"], &last["result"]["resultType"]), (&json!(1), &json!("complete")), "{messages:?}");

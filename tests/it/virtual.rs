@@ -128,14 +128,18 @@ fn only_a_change_of_its_own_list_is_told() {
     let session = [("mcp-session-id", token.as_str()), ("accept", "text/event-stream")];
     let (mut own, mut own_heard) = opened(send(weft.port, "GET", "/mcp/v/desk", &session, b""), "id:");
     foreign.seen.further.store(1, std::sync::atomic::Ordering::Relaxed);
-    read_until(&mut all, &mut all_heard, |text| told(text) == 1);
+    read_until(&mut all, &mut all_heard, |text| told(text) > 0);
+    // What was told may have been the beginning of the service.
+    eventually("the first change is shown", || {
+        names(&ask(&weft, "/mcp/v/all", "tools/list", &json!({}))).contains(&"foreign_tune")
+    });
     foreign.seen.further.store(2, std::sync::atomic::Ordering::Relaxed);
     // Had the first change been told here, it would stand before this one.
     let heard = read_until(&mut desk, &mut desk_heard, |text| told(text) > 0);
     assert_eq!(told(&heard), 1, "{heard}");
     let heard = read_until(&mut own, &mut own_heard, |text| told(text) > 0);
     assert_eq!(told(&heard), 1, "{heard}");
-    read_until(&mut all, &mut all_heard, |text| told(text) == 2);
+    read_until(&mut all, &mut all_heard, |text| told(text) > 1);
     assert_eq!(names(&ask(&weft, "/mcp/v/desk", "tools/list", &json!({}))), ["foreign_zoom"]);
 }
 
@@ -169,9 +173,8 @@ fn a_lean_endpoint_finds_describes_and_calls() {
         let failed = lean("call_tool", json!({ "name": "echo_fail", "arguments": { "text": "no" } }));
         assert_eq!(failed["result"]["isError"], true);
     }
-    let recorded = weft.admin("/metrics").text();
     for tool in ["gen_ai_tool_name=\"add\"", "gen_ai_tool_name=\"find_tools\""] {
-        assert!(recorded.contains(tool), "{tool}");
+        eventually(tool, || weft.admin("/metrics").text().contains(tool));
     }
     let mismatch = weft.post(
         "/mcp/v/lean",

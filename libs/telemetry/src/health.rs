@@ -31,17 +31,21 @@ pub enum NotReady {
 
 /// Asks once whether the program whose administration address this is takes calls.
 pub fn ask_ready(address: &str) -> Result<(), NotReady> {
-    let answer = ask(address).map_err(|source| NotReady::Away { address: address.to_owned(), source })?;
+    ask_within(address, PATIENCE)
+}
+
+fn ask_within(address: &str, patience: Duration) -> Result<(), NotReady> {
+    let answer = ask(address, patience).map_err(|source| NotReady::Away { address: address.to_owned(), source })?;
     let status = answer.lines().next().unwrap_or_default();
     if status.split(' ').nth(1) == Some("200") { Ok(()) } else { Err(NotReady::No(status.to_owned())) }
 }
 
-fn ask(address: &str) -> io::Result<String> {
+fn ask(address: &str, patience: Duration) -> io::Result<String> {
     let none = || io::Error::new(io::ErrorKind::InvalidInput, "it is no HOST:PORT");
     let at = address.to_socket_addrs()?.next().ok_or_else(none)?;
-    let mut stream = TcpStream::connect_timeout(&at, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&at, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     // A name that every gateway serves, whatever its doors are told.
     stream.write_all(b"GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
@@ -62,6 +66,9 @@ mod tests {
 
     use super::*;
 
+    /// The other thread may be a while in coming.
+    const LONG: Duration = Duration::from_secs(60);
+
     /// Answers once, in two pieces.
     fn answering(first: &'static str, second: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -80,16 +87,16 @@ mod tests {
 
     #[test]
     fn only_a_program_that_says_so_is_ready() {
-        assert!(ask_ready(&answering("HTTP/1.1 2", "00 OK\r\n\r\nready")).is_ok());
-        let error = ask_ready(&answering("HTTP/1.1 503 Service Unavailable\r\n\r\n", "")).unwrap_err();
+        assert!(ask_within(&answering("HTTP/1.1 2", "00 OK\r\n\r\nready"), LONG).is_ok());
+        let error = ask_within(&answering("HTTP/1.1 503 Service Unavailable\r\n\r\n", ""), LONG).unwrap_err();
         assert_eq!(error.to_string(), "not ready: HTTP/1.1 503 Service Unavailable");
-        assert!(matches!(ask_ready(&answering("", "")), Err(NotReady::No(_))));
+        assert!(matches!(ask_within(&answering("", ""), LONG), Err(NotReady::No(_))));
     }
 
     #[test]
     fn who_does_not_listen_is_named() {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        for address in [free.as_str(), "nowhere", "127.0.0.1:notaport"] {
+        // Port 1 is given to nobody; one that was free a moment ago may be another test's by now.
+        for address in ["127.0.0.1:1", "nowhere", "127.0.0.1:notaport"] {
             let error = ask_ready(address).unwrap_err().to_string();
             assert!(error.contains(address) && error.contains("administration"), "{error}");
         }

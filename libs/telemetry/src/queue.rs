@@ -207,7 +207,8 @@ mod tests {
         let (queue, worker) = Queue::start(Kept { stuck: true, ..Kept::default() }, &Resource::builder_empty().build());
         let began = Instant::now();
         (0..10_000).for_each(|n| queue.on_end(span(n)));
-        assert!(queue.0.capacity() == 0 && began.elapsed() < Duration::from_secs(1));
+        // Waiting for the collector, even a little each time, would take far longer; a pause of the machine does not.
+        assert!(queue.0.capacity() == 0 && began.elapsed() < Duration::from_secs(60));
         worker.finish(Duration::from_secs(3)).await;
     }
 }

@@ -37,7 +37,7 @@ pub use postgres::{Postgres, extended_postgres, postgres};
 /// The user that databases run as when the tests run as root, which PostgreSQL refuses: nobody.
 const NOBODY: u32 = 65_534;
 /// The longest that one may take to start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running Chroma server.
 #[derive(Debug)]

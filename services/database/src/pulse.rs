@@ -170,10 +170,8 @@ mod tests {
         assert!(!told[0].to_string().contains("127.0.0.1"), "{told:?}");
         let first = both.all().next().unwrap().1.pulse.last().unwrap().at;
         refresh(both.all()).await;
-        assert_eq!(
-            both.all().next().unwrap().1.pulse.last().unwrap().at,
-            first,
-            "what was just looked at is not looked at"
-        );
+        let last = both.all().next().unwrap().1.pulse.last().unwrap().at;
+        // Unless the machine paused for so long that it is old.
+        assert!(last == first || first.elapsed() >= EVERY, "what was just looked at is not looked at");
     }
 }

@@ -86,7 +86,7 @@ impl Client<'_> {
             "--write-out",
             "%{stderr}%{http_code} %{num_connects}\n",
         ];
-        let mut child = self.curl("/mcp/v1/tools/list?n=[1-600]", &words).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self.curl("/mcp/v1/tools/list?n=[1-3000]", &words).stderr(Stdio::piped()).spawn().unwrap();
         let mut told = BufReader::new(child.stderr.take().unwrap());
         let codes = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&codes);

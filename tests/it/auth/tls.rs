@@ -51,7 +51,7 @@ pub(crate) fn install(folder: &Path, name: &str) {
 
 pub(crate) fn curl(folder: &Path, authority: &str, words: &[&str]) -> Command {
     let mut curl = Command::new("curl");
-    curl.current_dir(folder).args(["--silent", "--show-error", "--max-time", "60", "--cacert"]);
+    curl.current_dir(folder).args(["--silent", "--show-error", "--max-time", "300", "--cacert"]);
     curl.arg(format!("{authority}.pem")).args(words);
     curl
 }

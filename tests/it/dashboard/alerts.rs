@@ -36,10 +36,11 @@ fn evaluated(prometheus: &Prometheus) -> Vec<(String, String)> {
         let rules = read();
         !rules.is_empty() && rules.iter().all(|rule| rule["health"] != "unknown")
     });
+    // A scrape that came too late makes a process seem to be down until the next.
+    eventually("all rules are well and quiet", || {
+        read().iter().all(|rule| rule["health"] == "ok" && rule["state"] == "inactive")
+    });
     let rules = read();
-    for rule in &rules {
-        assert_eq!((&rule["health"], &rule["state"]), (&json!("ok"), &json!("inactive")), "{rule}");
-    }
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     rules.iter().map(|rule| (text(&rule["name"]), text(&rule["query"]))).collect()
 }
@@ -52,7 +53,7 @@ fn a_mesh_that_is_well_alerts_nobody_and_one_without_its_server_does() {
     gateway.await_healthy(1);
     let prometheus = Prometheus::start(&[("gateway", gateway.admin), ("server", echo.admin)]);
     for _ in 0..4 {
-        mesh::call(gateway.port, Duration::from_secs(5)).unwrap();
+        mesh::call(gateway.port, mesh::PATIENCE).unwrap();
         std::thread::sleep(Duration::from_millis(600));
     }
     let alerts = evaluated(&prometheus);
@@ -63,7 +64,7 @@ fn a_mesh_that_is_well_alerts_nobody_and_one_without_its_server_does() {
         answer["data"]["result"].as_array().unwrap().clone()
     };
     for (name, expr) in &alerts {
-        assert_eq!(found(expr), Vec::<Value>::new(), "{name}");
+        eventually(&format!("{name} finds nothing"), || found(expr).is_empty());
     }
     echo.process.signal("KILL");
     echo.process.wait();

@@ -3,13 +3,12 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use serde_json::{Value, json};
 use weft_testkit::free_port;
 
-use super::{Gateway, Load, Process, call, pass};
+use super::{Gateway, Load, PATIENCE, Process, call, pass};
 use crate::harness::{command, eventually, finish, variable};
 
 struct Cluster {
@@ -57,10 +56,9 @@ impl Cluster {
     /// The client is `curl`: it can show a certificate.
     fn api(&self, server: usize, method: &str, path: &str, body: &Value) -> Value {
         let url = format!("https://127.0.0.1:{}{path}", self.servers[server].1);
-        // The first token is made once: an answer that is not waited for is lost.
-        let patience = if path.ends_with("/bootstrap") { "30" } else { "3" };
+        // For long: the first token is made once, and an answer that is not waited for is lost.
         let mut curl = Command::new("curl");
-        curl.args(["-s", "--max-time", patience, "-X", method, "-H", &format!("X-Consul-Token: {}", self.token)])
+        curl.args(["-s", "--max-time", "30", "-X", method, "-H", &format!("X-Consul-Token: {}", self.token)])
             .arg("--cacert");
         curl.arg(self.path("consul-agent-ca.pem")).arg("--cert").arg(self.path("dc1-cli-consul-0.pem")).arg("--key");
         curl.arg(self.path("dc1-cli-consul-0-key.pem")).args(["-d", &body.to_string(), &url]);
@@ -153,6 +151,7 @@ fn a_cluster_with_tls_and_tokens_loses_its_leader_and_no_call_fails() {
     let gateway = cluster.gateway(&cluster.registry(2, &cluster.token));
     gateway.await_healthy(2);
     let load = Load::start(&[gateway.port]);
+    eventually("the cluster tells who leads", || cluster.leader().is_some());
     let leader = cluster.leader().unwrap();
     let leading = cluster.servers.iter().position(|(_, _, raft)| *raft == leader).unwrap();
     cluster.servers[leading].0.signal("KILL");
@@ -160,6 +159,6 @@ fn a_cluster_with_tls_and_tokens_loses_its_leader_and_no_call_fails() {
     eventually("another leads", || cluster.leader().is_some_and(|now| now != leader));
     pass(3.0);
     load.all_right("the leader of three Consul servers killed");
-    assert!(call(gateway.port, Duration::from_secs(5)).is_ok());
+    assert!(call(gateway.port, PATIENCE).is_ok());
     drop(servers);
 }

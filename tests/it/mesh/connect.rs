@@ -19,7 +19,7 @@ fn intentions_count_and_a_new_root_drops_nothing() {
     let _servers = [mesh.echo(), mesh.echo()];
     let gateway = mesh.gateway();
     gateway.await_healthy(2);
-    let patience = std::time::Duration::from_secs(5);
+    let patience = std::time::Duration::from_secs(10);
     let status = gateway.status();
     let identity = status["services"][0]["instances"][0]["identity"].as_str().unwrap().to_owned();
     assert!(identity.starts_with("spiffe://") && identity.ends_with("/ns/default/dc/dc1/svc/mcp-echo"), "{identity}");

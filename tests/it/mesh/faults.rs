@@ -25,8 +25,7 @@ fn one_of_three_is_killed_and_no_call_fails() {
     pass(1.0);
     servers[0].process.signal("KILL");
     pass(3.0);
-    let seen = load.all_right("one of three killed");
-    assert!(seen.slowest < Duration::from_secs(2), "a call took {:?}", seen.slowest);
+    load.all_right("one of three killed").all_within(Duration::from_secs(4), "one of three killed");
 }
 
 #[test]
@@ -36,15 +35,17 @@ fn one_of_three_hangs_and_comes_back() {
     let gateway = mesh.gateway();
     gateway.await_healthy(3);
     let load = Load::start(&[gateway.port]);
-    // Long enough to know what is usual.
     pass(2.0);
+    eventually("the gateway knows what is usual", || load.right() > 200);
+    let hedges = || gateway.metric("weft_gateway_hedges_total", "echo");
+    let before = hedges();
     servers[0].process.signal("STOP");
-    pass(6.0);
+    eventually("a slow call is hedged", || hedges() > before);
+    // Longer than any call may take.
+    pass(10.0);
     servers[0].process.signal("CONT");
     gateway.await_healthy(3);
-    let seen = load.all_right("one of three hung");
-    assert!(seen.slowest < Duration::from_secs(5), "a call took {:?}", seen.slowest);
-    assert!(gateway.metric("weft_gateway_hedges_total", "echo") > 0.0, "no slow call was hedged");
+    load.all_right("one of three hung").all_within(Duration::from_secs(6), "one of three hung");
 }
 
 /// What stands in front of an instance.
@@ -119,9 +120,8 @@ fn an_instance_behind_a_bad_line_is_given_up_and_no_call_fails() {
         pass(1.5);
         let taken = trouble(&mesh.consul, &servers[2], kind);
         eventually("the troubled instance is known", || gateway.instances().len() == 4);
+        eventually("the troubled instance is tried", || taken.load(Ordering::Relaxed) > 0);
         pass(5.0);
-        let seen = load.all_right(name);
-        assert!(seen.slowest < Duration::from_secs(6), "{name}: a call took {:?}", seen.slowest);
-        assert!(taken.load(Ordering::Relaxed) > 0, "{name}: the troubled instance was never tried");
+        load.all_right(name).all_within(Duration::from_secs(8), name);
     }
 }

@@ -1,10 +1,10 @@
 //! Joining, leaving, and living without Consul.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
-use super::{Load, Mesh, pass};
+use super::{Load, Mesh, PATIENCE, pass};
 use crate::{fake::Foreign, harness::eventually};
 
 #[test]
@@ -15,11 +15,15 @@ fn instances_join_leave_rest_and_die_in_the_eyes_of_a_gateway() {
     let two = mesh.echo();
     gateway.await_healthy(2);
     // As Consul holds it.
-    let found = mesh.consul.get("/v1/health/service/mcp-echo");
-    let entry = found.as_array().unwrap().iter().find(|entry| entry["Service"]["ID"] == one.id).unwrap().clone();
+    let entry = || {
+        let found = mesh.consul.get("/v1/health/service/mcp-echo");
+        found.as_array().into_iter().flatten().find(|entry| entry["Service"]["ID"] == one.id).cloned()
+    };
+    let checks = |entry: serde_json::Value| entry["Checks"].as_array().map(Vec::len);
+    eventually("all checks are in the catalogue", || entry().and_then(checks) == Some(4));
+    let entry = entry().unwrap();
     assert_eq!(entry["Service"]["Tags"], json!(["mcp", "echo", "v0.1.0"]));
     assert_eq!(entry["Service"]["Meta"]["era"], "dual");
-    assert_eq!(entry["Checks"].as_array().unwrap().len(), 4);
     eventually("both of Consul's own checks have passed", || {
         // The agent's own view: the catalogue hears of outputs only now and then.
         let checks = mesh.consul.get("/v1/agent/checks");
@@ -29,12 +33,15 @@ fn instances_join_leave_rest_and_die_in_the_eyes_of_a_gateway() {
         };
         answered("ready", "200 OK") && answered("grpc", "success")
     });
-    assert!(mesh.consul.get("/v1/catalog/service/mcp-gateway").as_array().unwrap().len() == 1);
-    // Gateways are asked as well, and are well.
-    let checks = mesh.consul.get("/v1/agent/checks");
-    let of_gateway = || checks.as_object().unwrap().values().filter(|check| check["ServiceName"] == "mcp-gateway");
-    assert_eq!(of_gateway().count(), 2);
-    assert!(of_gateway().all(|check| check["Status"] == "passing"), "{checks}");
+    eventually("the gateway is in the catalogue", || {
+        mesh.consul.get("/v1/catalog/service/mcp-gateway").as_array().is_some_and(|all| all.len() == 1)
+    });
+    eventually("gateways are asked as well, and are well", || {
+        let checks = mesh.consul.get("/v1/agent/checks");
+        let all = checks.as_object().into_iter().flat_map(serde_json::Map::values);
+        let own: Vec<_> = all.filter(|check| check["ServiceName"] == "mcp-gateway").collect();
+        own.len() == 2 && own.iter().all(|check| check["Status"] == "passing")
+    });
     // Maintenance takes an instance out without stopping it.
     mesh.consul.put(&format!("/v1/agent/service/maintenance/{}?enable=true", two.id), &json!(null));
     eventually("the instance rests", || gateway.instances().contains(&(two.id.clone(), false)));
@@ -93,7 +100,7 @@ fn consul_dies_and_comes_back_empty_and_no_call_fails() {
     });
     // Longer than what was forgotten is held.
     pass(7.0);
-    assert_eq!(gateway.instances().iter().filter(|(_, healthy)| *healthy).count(), 2);
+    gateway.await_healthy(2);
     load.all_right("Consul killed and restarted");
 }
 
@@ -110,5 +117,5 @@ fn an_agent_that_hangs_costs_no_call() {
     pass(3.0);
     gateway.await_healthy(2);
     load.all_right("Consul's agent hung");
-    assert!(super::call(gateway.port, Duration::from_secs(5)).is_ok());
+    assert!(super::call(gateway.port, PATIENCE).is_ok());
 }

@@ -91,7 +91,7 @@ impl Ended for TcpStream {
 fn hand_over(folder: &Path, first: &Gateway, second: &Gateway) {
     [first, second].into_iter().for_each(await_both);
     handed_over(tunnel(folder, first.port), tunnel(folder, second.port));
-    assert!(taken(first) >= 2.0, "{}", taken(first));
+    assert!(taken(first) >= 3.0, "{}", taken(first));
     let url = format!("https://localhost:{}/mcp/v1/tools/list", first.port);
     let curl = |more: &[&str]| {
         let own = ["--silent", "--max-time", "20", "--cacert", "ca.pem"];

@@ -90,10 +90,17 @@ impl Collector {
         self.kept.requests.lock().unwrap().clone()
     }
 
-    /// The spans of one trace, once there are at least so many.
+    /// The spans of one trace, once there are at least so many and those above them: a span ends, and is sent, before the one that
+    /// it lies below, and each process sends its own when it likes.
     pub(super) fn trace(&self, id: &str, count: usize) -> Vec<Span> {
         let own = || self.spans().into_iter().filter(|span| span.trace == id).collect::<Vec<_>>();
-        eventually(&format!("{count} spans of {id} arrived"), || own().len() >= count);
+        let known = |all: &[Span], parent: &str| {
+            parent.is_empty() || parent == super::CLIENT || all.iter().any(|span| span.id == parent)
+        };
+        eventually(&format!("{count} spans of {id} and their parents arrived"), || {
+            let all = own();
+            all.len() >= count && all.iter().all(|span| known(&all, &span.parent))
+        });
         own()
     }
 }

@@ -8,13 +8,19 @@ mod pooled;
 mod routed;
 mod scripted;
 
+use std::time::Duration;
+
 use weft_bolt::{Client, Config, Map, Value};
+
+/// How long a client of these tests waits for a server: a pause of the whole machine is no reason to give up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client of the real server; without one, says so.
 fn live() -> Option<Client> {
     let url = weft_testkit::bolt()?;
     let mut config = Config::new(url);
     config.fetch = 7;
+    config.patience = PATIENCE;
     config.authorities = std::env::var_os("WEFT_BOLT_CA").map(Into::into);
     if let (Ok(user), Ok(password)) = (std::env::var("WEFT_BOLT_USER"), std::env::var("WEFT_BOLT_PASSWORD")) {
         config = config.user(user, password);

@@ -39,7 +39,7 @@ pub(crate) struct Seen {
     pub(crate) opened: AtomicUsize,
     /// Connections that ended.
     pub(crate) closed: AtomicUsize,
-    /// Wakes whoever waits for one of them.
+    /// Wakes whoever waits for an end or a message.
     pub(crate) changed: Notify,
     /// Tags and messages, in order.
     pub(crate) messages: Mutex<Vec<(u8, Vec<u8>)>>,
@@ -91,11 +91,26 @@ impl Scripted {
         messages.iter().find(|(seen, _)| *seen == tag).map(|(_, message)| message.clone()).unwrap()
     }
 
+    /// Whether any message has these bytes in it.
+    pub(crate) fn heard(&self, bytes: &[u8]) -> bool {
+        let messages = self.seen.messages.lock().unwrap();
+        messages.iter().any(|(_, message)| message.windows(bytes.len()).any(|part| part == bytes))
+    }
+
     /// Waits until that many connections have ended.
     pub(crate) async fn closed(&self, count: usize) {
+        self.until(|| self.seen.closed.load(Ordering::SeqCst) >= count).await;
+    }
+
+    /// Waits until a message with this tag came.
+    pub(crate) async fn asked(&self, tag: u8) {
+        self.until(|| self.tags().contains(&tag)).await;
+    }
+
+    async fn until(&self, is: impl Fn() -> bool) {
         loop {
             let changed = self.seen.changed.notified();
-            if self.seen.closed.load(Ordering::SeqCst) >= count {
+            if is() {
                 return;
             }
             changed.await;
@@ -118,8 +133,10 @@ async fn follow(mut stream: TcpStream, version: [u8; 4], script: &Script, seen: 
             message.resize(from + size, 0);
             stream.read_exact(&mut message[from..]).await?;
         }
-        let tag = message[1];
+        // What is no message at all (a sign of life, or the noise of another protocol) is not answered.
+        let Some(&tag) = message.get(1) else { continue };
         seen.messages.lock().unwrap().push((tag, message.clone()));
+        seen.changed.notify_waiters();
         if let Some(answer) = script(tag, &message) {
             stream.write_all(&answer).await?;
         }

@@ -63,7 +63,7 @@ fn settings(url: &str) -> MeshSettings {
         api_key: Some(Reference::Text("key-1".to_owned())),
         authorities: None,
         batch: 3,
-        timeout_ms: 5_000,
+        timeout_ms: 60_000,
     }
 }
 
@@ -114,7 +114,7 @@ async fn what_a_tool_says_reaches_the_asker() {
 }
 
 fn service(url: &str) -> Service {
-    let settings = ServiceSettings { url: url.to_owned(), api_key: None, authorities: None, timeout_ms: 5_000 };
+    let settings = ServiceSettings { url: url.to_owned(), api_key: None, authorities: None, timeout_ms: 60_000 };
     Service::open("aiml", &settings).unwrap()
 }
 

@@ -15,6 +15,10 @@ use weft_kit::{Host, Running, SealKey, serve};
 use crate::rack::Rack;
 
 pub(crate) const LATEST: &str = "2026-07-28";
+/// For what happens in a moment, on a machine that stands still for seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A grace that no shutdown may need: it is longer than any test waits, so an end that comes is not the end of the grace.
+pub(crate) const GRACE: Duration = Duration::from_secs(600);
 
 /// A host for tests: loopback, any port.
 pub(crate) fn host() -> Host {
@@ -163,6 +167,6 @@ impl Events {
 
 /// Fails the test instead of hanging it.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let out = tokio::time::timeout(Duration::from_secs(10), future).await;
-    out.unwrap_or_else(|_| panic!("{what} did not happen within 10 s"))
+    let out = tokio::time::timeout(PATIENCE, future).await;
+    out.unwrap_or_else(|_| panic!("{what} did not happen within {PATIENCE:?}"))
 }

@@ -1,7 +1,6 @@
 //! Inside the mesh: announced with an identity, reached over mutual TLS, and the gateway alone speaks for callers.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -13,7 +12,7 @@ use weft_identity::{Connector, DevCa, Identity, Peers};
 use weft_kit::{Host, Running, serve};
 use weft_mesh::{Local, PeerEra, Watch};
 
-use crate::harness::{call, host, modern_headers, soon};
+use crate::harness::{GRACE, call, host, modern_headers, soon};
 use crate::rack::Rack;
 
 struct Mesh {
@@ -146,7 +145,7 @@ async fn an_instance_is_announced_when_it_can_answer_and_withdrawn_first() {
         (instance.version.as_str(), instance.schemes, instance.zone),
         ("1.2.3", vec!["note".into()], Some("z1".into()))
     );
-    let end = tokio::spawn(running.shutdown(Duration::from_secs(5)));
+    let end = tokio::spawn(running.shutdown(GRACE));
     soon("the withdrawal", seen.wait_for(|snapshot| snapshot.services.is_empty())).await.unwrap();
     soon("the end", end).await.unwrap();
 }

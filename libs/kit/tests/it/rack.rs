@@ -24,6 +24,8 @@ pub(crate) struct Rack {
     pub(crate) changes: Changes,
     /// How a `wait` ended: `""` while it runs.
     pub(crate) waited: watch::Sender<&'static str>,
+    /// Ends every `wait`.
+    pub(crate) let_go: watch::Sender<bool>,
     pub(crate) waiting: watch::Sender<usize>,
     pub(crate) tasks_ended: Arc<AtomicUsize>,
 }
@@ -35,6 +37,7 @@ impl Rack {
             notes: Arc::new(Mutex::new(notes.into())),
             changes: Changes::new(),
             waited: watch::Sender::new(""),
+            let_go: watch::Sender::new(false),
             waiting: watch::Sender::new(0),
             tasks_ended: Arc::default(),
         }
@@ -155,8 +158,9 @@ async fn whoami(_: Arc<Rack>, call: Call, _: Nothing) -> Result<Reply<Who>, Tool
 
 async fn wait(rack: Arc<Rack>, call: Call, _: Nothing) -> Result<Reply<bool>, ToolError> {
     rack.waiting.send_modify(|waiting| *waiting += 1);
-    let waited = call.run(tokio::time::sleep(Duration::from_secs(60))).await;
-    rack.waited.send_replace(if waited.is_err() { "stopped" } else { "slept" });
+    let mut let_go = rack.let_go.subscribe();
+    let waited = call.run(async { drop(let_go.wait_for(|let_go| *let_go).await) }).await;
+    rack.waited.send_replace(if waited.is_err() { "stopped" } else { "let go" });
     waited.map(|()| Reply::new(true))
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Client, legacy_call, served, soon};
+use crate::harness::{Client, GRACE, legacy_call, served, soon};
 use crate::rack::Rack;
 
 #[tokio::test]
@@ -78,5 +78,5 @@ async fn a_stream_of_the_session_era_is_drunk_to_the_end_after_a_hang_up() {
     let (head, _) = response.into_parts();
     drop((head, client));
     // The instance waits for the call: it would not end in time if the abandoned stream were stuck.
-    soon("the end", running.shutdown(std::time::Duration::from_secs(5))).await;
+    soon("the end", running.shutdown(GRACE)).await;
 }

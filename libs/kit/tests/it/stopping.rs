@@ -1,7 +1,5 @@
 //! Calls end when nobody waits for them any more: hang-up, deadline, stubborn handlers.
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use weft_kit::{Direct, Rules};
@@ -55,9 +53,8 @@ async fn the_callers_deadline_is_kept_and_told() {
 #[tokio::test]
 async fn a_handler_that_notices_nothing_is_dropped() {
     let direct = Direct::new(Rack::new().service(), Rules { deadline_s: 0, ..Rules::default() }).unwrap();
-    let started = Instant::now();
-    assert_eq!(direct.call("stubborn", json!({})).await.code(), "deadline_exceeded");
-    assert!(started.elapsed() < Duration::from_secs(5));
+    // Left alone it would never end.
+    assert_eq!(soon("the answer", direct.call("stubborn", json!({}))).await.code(), "deadline_exceeded");
 }
 
 #[tokio::test]

@@ -365,7 +365,7 @@ mod tests {
             let given_up = Shape::read(&schema).and_then(|shape| shape.faults(&value));
             let given_up = given_up.unwrap_err().to_string();
             assert!(given_up.contains("steps"), "{given_up}");
-            assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
+            assert!(start.elapsed() < std::time::Duration::from_secs(60), "{:?}", start.elapsed());
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Ordinary talk with both kinds of providers.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -83,7 +86,8 @@ async fn pictures_reach_a_model_in_the_shape_of_its_api_and_only_pictures() {
 async fn cancelling_closes_the_request_to_the_provider() {
     for kind in KINDS {
         let fake = Fake::start(kind).await;
-        fake.will([Way::Slowly("one two three four five six".to_owned(), Duration::from_millis(300))]);
+        // It would go on for longer than is waited for below.
+        fake.will([Way::Slowly("word ".repeat(1_000), Duration::from_millis(300))]);
         let token = CancellationToken::new();
         let direct = over(&fake).until(token.clone());
         let call =
@@ -95,13 +99,11 @@ async fn cancelling_closes_the_request_to_the_provider() {
         }
         token.cancel();
         refused(&call.await.unwrap(), "cancelled");
-        for _ in 0..200 {
-            if fake.left.load(Ordering::SeqCst) == 1 {
-                break;
-            }
+        let until = Instant::now() + Duration::from_secs(60);
+        while fake.left.load(Ordering::SeqCst) == 0 {
+            assert!(Instant::now() < until, "the provider went on");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert_eq!(fake.left.load(Ordering::SeqCst), 1, "the provider went on");
     }
 }
 
@@ -109,23 +111,35 @@ async fn cancelling_closes_the_request_to_the_provider() {
 async fn a_caller_waits_no_longer_than_it_says_and_pays_for_what_it_heard() {
     for kind in KINDS {
         for tool in ["chat", "generate"] {
-            let fake = Fake::start(kind).await;
-            fake.will([Way::Slowly("one two three four five six".to_owned(), Duration::from_millis(400))]);
-            let direct = over(&fake);
-            let mut asked = json!({"model": "own/talker", "timeout_ms": 1_000});
-            match tool {
-                "chat" => asked["messages"] = json!([{"role": "user", "content": "?"}]),
-                _ => asked["prompt"] = json!("?"),
-            }
-            let told = refused(&direct.call(tool, asked.clone()).await, "deadline_exceeded");
-            assert!(told.contains("1000 ms") && told.contains("timeout_ms"), "{told}");
-            assert!(ok(direct.call("usage", json!({})).await)["tokens"].as_u64().unwrap() > 1);
-            while fake.left.load(Ordering::SeqCst) == 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            ok(direct.call(tool, asked).await);
+            // A second may be over before the model is asked, on a machine that stands still meanwhile.
+            let asked = gives_up(kind, tool, 1_000).await || gives_up(kind, tool, 20_000).await;
+            assert!(asked, "the model was never asked");
         }
     }
+}
+
+/// False if the time was over before the model was asked.
+async fn gives_up(kind: Kind, tool: &str, timeout_ms: u64) -> bool {
+    let fake = Fake::start(kind).await;
+    fake.will([Way::Slowly("word ".repeat(1_000), Duration::from_millis(400))]);
+    let direct = over(&fake);
+    let mut asked = json!({"model": "own/talker", "timeout_ms": timeout_ms});
+    match tool {
+        "chat" => asked["messages"] = json!([{"role": "user", "content": "?"}]),
+        _ => asked["prompt"] = json!("?"),
+    }
+    let told = refused(&direct.call(tool, asked.clone()).await, "deadline_exceeded");
+    assert!(told.contains(&format!("{timeout_ms} ms")) && told.contains("timeout_ms"), "{told}");
+    if fake.chats().is_empty() {
+        return false;
+    }
+    assert!(ok(direct.call("usage", json!({})).await)["tokens"].as_u64().unwrap() > 1);
+    while fake.left.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    asked["timeout_ms"] = json!(60_000);
+    ok(direct.call(tool, asked).await);
+    true
 }
 
 #[tokio::test]

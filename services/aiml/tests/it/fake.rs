@@ -115,7 +115,7 @@ impl Fake {
     }
 
     pub(crate) fn settings(&self, name: &str) -> ProviderSettings {
-        ProviderSettings { idle_s: 5, first_s: 5, ..ProviderSettings::new(name, self.kind, &self.url) }
+        ProviderSettings { idle_s: 60, first_s: 60, ..ProviderSettings::new(name, self.kind, &self.url) }
     }
 
     fn next(&self) -> Way {

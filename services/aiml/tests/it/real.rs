@@ -152,9 +152,9 @@ async fn gauge(root: &str, name: &str) -> u64 {
     line.unwrap().parse().unwrap()
 }
 
-/// Waits a good while less than an endless answer takes.
+/// Waits as long as a busy machine may need; that an answer did not just come to its end is told by its steps.
 async fn until(holds: impl AsyncFn() -> bool) {
-    let soon = tokio::time::timeout(Duration::from_secs(10), async {
+    let soon = tokio::time::timeout(Duration::from_secs(60), async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

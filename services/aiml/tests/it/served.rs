@@ -1,6 +1,9 @@
 //! What the service says of itself, and a call over HTTP: words as progress, and a client that hangs up.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use weft_aiml::{Kind, Settings, service};
@@ -79,18 +82,21 @@ async fn words_come_as_progress_while_they_are_written() {
 #[tokio::test]
 async fn a_client_that_hangs_up_stops_the_model() {
     let fake = Fake::start(Kind::Ollama).await;
-    fake.will([Way::Slowly("word ".repeat(100), Duration::from_millis(100))]);
+    // It would go on for longer than is waited for below.
+    fake.will([Way::Slowly("word ".repeat(10_000), Duration::from_millis(100))]);
     let running = started(&fake).await;
     let mut response = call(running.address(), json!({"model": "own/talker", "prompt": "Go on."})).await;
     response.chunk().await.unwrap();
-    drop(response);
-    for _ in 0..300 {
-        if fake.left.load(Ordering::SeqCst) == 1 {
-            return running.shutdown(Duration::from_secs(1)).await;
-        }
+    while fake.open.load(Ordering::SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(fake.left.load(Ordering::SeqCst), 1, "the model went on");
+    drop(response);
+    let until = Instant::now() + Duration::from_secs(60);
+    while fake.left.load(Ordering::SeqCst) == 0 {
+        assert!(Instant::now() < until, "the model went on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    running.shutdown(Duration::from_secs(1)).await;
 }
 
 /// As other services of the mesh ask, here without a gateway between them.

@@ -6,13 +6,13 @@ use std::{
     io::{BufRead as _, BufReader},
     process::{Command, Stdio},
     sync::mpsc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::json;
 use weft_database::{Rights, Settings};
 
-use crate::desk::{Desk, fresh, ok, postgres, sqlite};
+use crate::desk::{Admin, Desk, fresh, ok, postgres, sqlite};
 
 const PLACE: &str = "WEFT_TEST_CRASH";
 /// Rows of one import: written together or not at all.
@@ -67,21 +67,39 @@ fn run_and_kill(place: &str, start: u64, after: Duration) -> u64 {
         batches.inspect(|_| tell.send(()).unwrap_or_default()).last()
     });
     // Not before the first write, so that every round is one.
-    told.recv_timeout(Duration::from_secs(60)).unwrap();
+    told.recv_timeout(Duration::from_secs(180)).unwrap();
     std::thread::sleep(after);
     child.kill().unwrap();
     child.wait().unwrap();
     reader.join().unwrap().unwrap()
 }
 
+/// Waits until the database has ended what the killed program asked of it: a commit that comes later would make a plan stale.
+async fn settled(admin: &Admin) {
+    let busy = "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = 'weft-database' \
+        AND datname = current_database() AND state <> 'idle'";
+    let end = Instant::now() + Duration::from_secs(60);
+    while admin.text(busy).await != "0" {
+        assert!(Instant::now() < end, "the database still serves the program that was killed");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 async fn hold_fast(place: String, rounds: u64) {
     let desk = Desk::of(settings(&place));
+    let admin = match place.strip_prefix("postgres:") {
+        Some(url) => Some(Admin::of(url).await),
+        None => None,
+    };
     ok(desk.call("migrate", json!({"name": "log", "up": "CREATE TABLE log (batch integer, number integer, PRIMARY KEY (batch, number))"})).await);
     let mut next = 0;
     for round in 0..rounds {
         let after = Duration::from_millis((round * 7) % 45);
         let (place, start) = (place.clone(), next);
         let last = tokio::task::spawn_blocking(move || run_and_kill(&place, start, after)).await.unwrap();
+        if let Some(admin) = &admin {
+            settled(admin).await;
+        }
         let rows = desk.rows("SELECT batch, count(*) FROM log GROUP BY batch ORDER BY batch").await;
         let rows = rows.as_array().unwrap();
         for row in rows {

@@ -30,7 +30,10 @@ pub(crate) fn sqlite(path: &std::path::Path, rights: Rights) -> SqliteSettings {
 }
 
 pub(crate) fn postgres(url: &str, rights: Rights) -> PostgresSettings {
-    PostgresSettings::new("main".to_owned(), Reference::Text(url.to_owned()), access(rights))
+    let mut own = PostgresSettings::new("main".to_owned(), Reference::Text(url.to_owned()), access(rights));
+    // A pause of the whole machine is no reason to give up.
+    (own.limits.acquire_ms, own.limits.statement_ms) = (60_000, 100_000);
+    own
 }
 
 impl Desk {

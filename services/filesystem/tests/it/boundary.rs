@@ -139,7 +139,7 @@ async fn special_files_are_refused_at_once() {
         assert!(part.is_error, "zeros are no text");
         ok(desk.call("search_content", json!({ "path": ".", "query": "x" })).await);
     };
-    tokio::time::timeout(Duration::from_secs(20), all).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
 }
 
 /// A18, A19.

@@ -45,13 +45,13 @@ impl Models {
             api_key: None,
             authorities: None,
             batch: 8,
-            timeout_ms: 5_000,
+            timeout_ms: 60_000,
         })
     }
 
     fn teller(&self) -> ModelSettings {
         let (url, model) = (self.url.clone(), "teller".to_owned());
-        ModelSettings::Openai(ChatSettings { url, model, api_key: None, timeout_ms: 5_000 })
+        ModelSettings::Openai(ChatSettings { url, model, api_key: None, timeout_ms: 60_000 })
     }
 }
 

@@ -1,5 +1,7 @@
 //! What calls are shown is counted beside them, and keeps a memory fit.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -38,7 +40,25 @@ async fn served(desk: &Desk, settings: &Settings, calls: &[(&str, Value, &str)])
         let answer = ask(running.address(), tool, arguments.clone()).await;
         assert!(answer.contains(expected), "{tool}: {answer}");
     }
-    running.shutdown(std::time::Duration::from_secs(10)).await;
+    running.shutdown(Duration::from_secs(10)).await;
+}
+
+/// The same, after which the counts must be these. A service that ends counts for two seconds at most, and what is not counted then is
+/// lost: only if it took so long, because the machine stood still, are the calls made again, which counts nothing twice.
+async fn counted(desk: &Desk, settings: &Settings, calls: &[(&str, Value, &str)], expected: &[(&str, &str)]) {
+    const LAST: Duration = Duration::from_secs(2);
+    let (ids, expected): (Vec<&str>, Vec<&str>) = expected.iter().copied().unzip();
+    let mut counts = Vec::new();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        served(desk, settings, calls).await;
+        let took = begun.elapsed();
+        counts = recalled(desk, &ids).await;
+        if counts == expected || took < LAST {
+            break;
+        }
+    }
+    assert_eq!(counts, expected);
 }
 
 /// How often each is said to be recalled.
@@ -71,10 +91,10 @@ async fn what_calls_are_shown_counts_as_recalled_once_an_hour() {
             ("get", json!({"ids": ["got", "sly"]}), "midnight"),
             ("session_context", json!({"session_id": "s", "query": "billing owner"}), "Bob owns"),
         ];
-        served(&desk, &settings, &calls).await;
         let all = ["searched", "got", "told", "never", "sly"];
         let expected = ["recalled 1", "recalled 1", "recalled 1", "recalled 0", "recalled 0"];
-        assert_eq!(recalled(&desk, &all).await, expected);
+        let both: Vec<(&str, &str)> = all.into_iter().zip(expected).collect();
+        counted(&desk, &settings, &calls, &both).await;
         served(&desk, &settings, &calls).await;
         assert_eq!(recalled(&desk, &all).await, expected, "an agent that asks all the time counts no more");
         let search = desk.ok("search", json!({"query": "gateway port"})).await;
@@ -95,8 +115,8 @@ async fn a_store_from_before_recalls_were_counted_counts_them() {
             rusqlite::Connection::open(desk.folder.path().join("memory.db")).unwrap().execute(column, []).unwrap();
         }
         let newer = Desk::on(settings.clone(), desk.folder.clone());
-        served(&newer, &settings, &[("get", json!({"ids": ["old"]}), "midnight")]).await;
-        assert_eq!(recalled(&newer, &["old"]).await, ["recalled 1"]);
+        let calls = [("get", json!({"ids": ["old"]}), "midnight")];
+        counted(&newer, &settings, &calls, &[("old", "recalled 1")]).await;
     }
 }
 
@@ -110,7 +130,7 @@ async fn what_was_recalled_and_is_erased_leaves_no_count() {
         let running = serve(service(settings.clone(), desk.folder.path()).unwrap(), host).await.unwrap();
         ask(running.address(), "get", json!({"ids": ["gone"]})).await;
         planned(&desk, "forget", json!({"ids": ["gone"], "mode": "erase"})).await;
-        running.shutdown(std::time::Duration::from_secs(10)).await;
+        running.shutdown(Duration::from_secs(10)).await;
         desk.store(item).await;
         assert_eq!(recalled(&desk, &["gone"]).await, ["recalled 0"]);
     }

@@ -115,7 +115,7 @@ impl Fake {
             authorities: None,
             prefix: "weft".to_owned(),
             shared: vec![shared],
-            request_ms: 2_000,
+            request_ms: 60_000,
         };
         Settings { cluster: Some(cluster), ..Settings::default() }
     }

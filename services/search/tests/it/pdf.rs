@@ -1,6 +1,12 @@
 //! PDF files, found by page; and those that were made to hurt who reads them. All are made here.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+    time::Instant,
+};
 
 use lopdf::{Dictionary, Document, Object, Stream, dictionary};
 use serde_json::{Value, json};
@@ -8,8 +14,9 @@ use weft_search::{PdfLimits, RootSettings, Settings};
 
 use crate::desk::{Desk, ids, refused};
 
+/// More time than by default: a busy machine is no reason to give a file up.
 fn limits() -> PdfLimits {
-    PdfLimits { program: Some(env!("CARGO_BIN_EXE_weft-search").into()), ..PdfLimits::default() }
+    PdfLimits { program: Some(env!("CARGO_BIN_EXE_weft-search").into()), seconds: 60, ..PdfLimits::default() }
 }
 
 fn desk(root: &Path, pdf: PdfLimits) -> Desk {
@@ -189,25 +196,36 @@ async fn every_cut_of_a_file_is_read_or_refused() {
     assert!(passed > 0);
 }
 
+/// Makes a program of these commands. Another process writes it: if this one did, a child that another test starts just then could hold
+/// the file open for writing, and what is being written cannot be run.
+fn script(path: &Path, body: &str) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(path).stdin(Stdio::piped());
+    let mut writing = shell.spawn().unwrap();
+    let text = format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{body}\n");
+    writing.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(writing.wait().unwrap().success());
+}
+
 #[tokio::test]
 async fn a_reader_that_dies_hangs_or_babbles_costs_one_file() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("a.pdf"), bytes(pdf(&[said("a")]))).unwrap();
     fs::write(root.path().join("notes.txt"), "threads").unwrap();
     let programs = tempfile::tempdir().unwrap();
-    for (name, body, why) in [
-        ("dies", "kill -SEGV $$", "damaged"),
-        ("hangs", "exec sleep 60", "within 1 seconds"),
-        ("babbles", "exec cat /dev/zero", "more text"),
-        ("lies", "echo '{\"Read\":{\"pages\":[\"x\"],\"cut\":false}}'; exit 1", "damaged"),
+    // Only the one that hangs is given up when its time is over; the others end long before.
+    for (name, body, seconds, why) in [
+        ("dies", "kill -SEGV $$", 90, "damaged"),
+        ("hangs", "exec sleep 600", 1, "within 1 seconds"),
+        ("babbles", "exec cat /dev/zero", 90, "more text"),
+        ("lies", "echo '{\"Read\":{\"pages\":[\"x\"],\"cut\":false}}'; exit 1", 90, "damaged"),
     ] {
         let program = programs.path().join(name);
-        fs::write(&program, format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{body}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let desk = desk(root.path(), PdfLimits { program: Some(program), seconds: 1, ..PdfLimits::default() });
+        script(&program, body);
+        let desk = desk(root.path(), PdfLimits { program: Some(program), seconds, ..PdfLimits::default() });
         let start = Instant::now();
         let told = ingest(&desk).await;
-        assert!(start.elapsed().as_secs() < 20, "{name}");
+        assert!(start.elapsed().as_secs() < 60, "{name}");
         assert_eq!((&told["added"], &told["passed_over"]), (&json!(1), &json!(1)), "{name}");
         assert!(told["remarks"][0]["why"].as_str().unwrap().contains(why), "{name}: {}", told["remarks"]);
     }

@@ -79,7 +79,8 @@ async fn write_until_killed(folder: &Path) {
         let items: Vec<Value> = (0..BATCH).map(point).chain([mark]).collect();
         let called = direct.call("upsert", json!({ "collection": "c", "items": items })).await;
         assert!(!called.is_error, "{}", called.text);
-        println!("acknowledged {number}");
+        // On a line of its own: with one thread the name of the test stands before it.
+        println!("\nacknowledged {number}");
     }
 }
 

@@ -54,7 +54,7 @@ fn settings(protocol: fn(HttpSettings) -> EmbedderSettings, url: &str, dimension
         api_key: Some(Reference::Text("key-1".to_owned())),
         authorities: None,
         batch: 2,
-        timeout_ms: 5_000,
+        timeout_ms: 60_000,
     };
     Settings { embedders: vec![protocol(embedder)], ..Settings::default() }
 }

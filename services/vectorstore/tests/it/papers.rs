@@ -1,6 +1,13 @@
-//! PDF files, made here.
+//! PDF files, made here, and what reads them.
 
 use lopdf::{Dictionary, Document, Object, Stream, dictionary};
+use weft_vectorstore::PdfLimits;
+
+/// The program that reads them, with all the time that a slow machine needs.
+pub(crate) fn patient_pdf() -> PdfLimits {
+    let program = Some(env!("CARGO_BIN_EXE_weft-vectorstore").into());
+    PdfLimits { program, seconds: 100, ..PdfLimits::default() }
+}
 
 /// A file called "The loom" with one line on each page.
 pub(crate) fn pdf(lines: &[&str]) -> Vec<u8> {

@@ -65,7 +65,7 @@ fn mesh(url: &str) -> RerankerSettings {
         model: Some("local/judge".to_owned()),
         api_key: None,
         authorities: None,
-        timeout_ms: 5_000,
+        timeout_ms: 60_000,
     })
 }
 

@@ -57,16 +57,30 @@ async fn compare_and_set_lets_exactly_one_of_many_win() {
     assert_eq!(swap(holder, 77).await.data()["results"], json!([{"reply": "OK"}]));
 }
 
+/// Asks the server until its answer ends like this: who listens must be there before anything is said to them.
+async fn heard_by(server: &super::Server, question: &str, answer: &str) {
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    let ask = format!("AUTH admin admin-secret\r\n{question}\r\n");
+    while !server.say(&ask).is_some_and(|told| told.ends_with(answer)) {
+        assert!(std::time::Instant::now() < end, "nobody listens");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn transactions_wait_for_a_place_and_say_so_when_there_is_none() {
     let Some(server) = guarded() else { return };
     let channels = vec!["app:{tenant}:*".to_owned()];
-    let desk = desk([RedisSettings { pool: 1, timeout_ms: 200, channels, ..app(&server) }]);
-    let listening = call(&desk, "redis_subscribe_wait", json!({"channels": ["app:local:x"], "for_ms": 1_000}));
+    let desk = desk([RedisSettings { pool: 1, timeout_ms: 5_000, channels, ..app(&server) }]);
+    let ask = json!({"channels": ["app:local:x"], "for_ms": 30_000, "max": 1});
+    let listening = call(&desk, "redis_subscribe_wait", ask);
     let late = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        heard_by(&server, "PUBSUB NUMSUB app:local:x", "app:local:x\r\n:1\r\n").await;
         let expect = json!([{"key": "a"}]);
-        call(&desk, "redis_pipeline", json!({"expect": expect, "ops": [["SET", "a", 1]]})).await
+        let told = call(&desk, "redis_pipeline", json!({"expect": expect, "ops": [["SET", "a", 1]]})).await;
+        // Only now the place is free: who listens has enough with one message.
+        server.say("AUTH admin admin-secret\r\nPUBLISH app:local:x enough\r\n").unwrap();
+        told
     };
     let (heard, told) = tokio::join!(listening, late);
     assert!(!heard.is_error, "{}", heard.text);
@@ -82,10 +96,10 @@ async fn messages_are_heard_while_the_call_waits_and_only_of_allowed_channels() 
     let listening = call(
         &desk,
         "redis_subscribe_wait",
-        json!({"channels": ["app:local:*", "app:local:news"], "for_ms": 5_000, "max": 3}),
+        json!({"channels": ["app:local:*", "app:local:news"], "for_ms": 30_000, "max": 3}),
     );
     let speaking = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        heard_by(&server, "PUBSUB NUMSUB app:local:news\r\nPUBSUB NUMPAT", "app:local:news\r\n:1\r\n:1\r\n").await;
         let say = |channel| server.say(&format!("AUTH admin admin-secret\r\nPUBLISH {channel} hello\r\n"));
         say("app:local:news").unwrap();
         say("app:other:news").unwrap();

@@ -1,5 +1,7 @@
 //! Finding, reading, writing and deleting on one server with an access list.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::{admin, all, app, call, data, desk, done, guarded, tells_nothing, tenant};
@@ -185,14 +187,28 @@ async fn a_refused_server_and_an_absent_one_tell_no_secret() {
 #[tokio::test]
 async fn a_server_that_hangs_takes_no_longer_than_its_timeout() {
     let Some(server) = guarded() else { return };
-    let desk = desk([super::RedisSettings { timeout_ms: 300, ..app(&server) }]);
-    data(&desk, "redis_write", json!({"op": "set", "key": "a", "value": "v"})).await;
-    server.freeze();
-    let began = std::time::Instant::now();
-    let told = call(&desk, "redis_write", json!({"op": "set", "key": "a", "value": "w"})).await;
-    assert_eq!(told.code(), "unavailable");
-    assert!(told.text.contains("may have been made"), "{}", told.text);
-    assert!(began.elapsed() < std::time::Duration::from_millis(1_500), "{:?}", began.elapsed());
+    let timeout = Duration::from_secs(3);
+    let desk = desk([super::RedisSettings { timeout_ms: 3_000, ..app(&server) }]);
+    let write = |value: &'static str| call(&desk, "redis_write", json!({"op": "set", "key": "a", "value": value}));
+    for _ in 0..10 {
+        // What was tried before may have left the line closed for a moment.
+        let began = Instant::now();
+        while write("v").await.is_error {
+            assert!(began.elapsed() < Duration::from_secs(60), "it answers again");
+        }
+        server.freeze();
+        let began = Instant::now();
+        let told = write("w").await;
+        assert_eq!(told.code(), "unavailable");
+        // Five times would be tried again and again.
+        assert!(began.elapsed() < timeout * 4, "{:?}", began.elapsed());
+        if told.text.contains("may have been made") {
+            return;
+        }
+        // The machine paused: a line that was silent for a second is asked first, and then nothing was sent.
+        server.thaw();
+    }
+    panic!("a change that was sent may have been made, and nobody says so");
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Server {
 
     /// Waits until it talks, whatever it says.
     fn answers(&self) {
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(60);
         while Instant::now() < end {
             if self.say("PING\r\n").is_some_and(|answer| !answer.is_empty() && !answer.starts_with("-LOADING")) {
                 return;
@@ -59,7 +59,7 @@ impl Server {
     /// Sends inline commands as they are and gives the beginning of what comes back.
     pub(super) fn say(&self, commands: &str) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
         stream.write_all(commands.as_bytes()).ok()?;
         let mut answer = vec![0; 4096];
         let read = stream.read(&mut answer).ok()?;
@@ -69,7 +69,7 @@ impl Server {
     /// Sends inline commands that take long, until this is answered.
     pub(super) fn say_long(&self, commands: &str, until: &str) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(180))).unwrap();
         stream.write_all(commands.as_bytes()).unwrap();
         let (mut all, mut part) = (String::new(), [0; 512]);
         while !all.contains(until) {
@@ -85,8 +85,17 @@ impl Server {
 
     /// Stops it without ending it: connections stay, nothing is answered.
     pub(super) fn freeze(&self) {
-        let stopped = Command::new("kill").args(["-STOP", &self.child.id().to_string()]).status().unwrap();
-        assert!(stopped.success());
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on after that.
+    pub(super) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
     }
 
     /// Ends it as a power failure would.
@@ -113,7 +122,8 @@ impl Cluster {
         // Nodes talk to each other on a second port.
         let buses = [free_port(), free_port(), free_port()];
         let clustered = |bus: u16| {
-            let mut all = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"].map(str::to_owned).to_vec();
+            // After a pause of the whole machine that is longer, each would take the others for dead.
+            let mut all = ["--cluster-enabled", "yes", "--cluster-node-timeout", "30000"].map(str::to_owned).to_vec();
             all.extend(["--cluster-port".to_owned(), bus.to_string()]);
             all.extend(flags.clone());
             all
@@ -162,7 +172,7 @@ impl Watched {
             let path = dir.join("sentinel.conf");
             let text = format!(
                 "bind 127.0.0.1\nport {port}\ndir {}\nsentinel monitor main 127.0.0.1 {of} 2\n\
-                 sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
+                 sentinel down-after-milliseconds main 120000\nsentinel failover-timeout main 3000\n",
                 dir.display()
             );
             std::fs::write(&path, text).unwrap();
@@ -181,6 +191,14 @@ impl Watched {
         Some(Self { servers: vec![master, replica], sentinels })
     }
 
+    /// Lets the Sentinels take a silent master for dead soon. Until then a pause of the whole machine must not make them do so.
+    pub(super) fn watch_closely(&self) {
+        for one in &self.sentinels {
+            let told = one.say("SENTINEL SET main down-after-milliseconds 2000\r\n").unwrap();
+            assert!(told.starts_with("+OK"), "{told}");
+        }
+    }
+
     pub(super) fn url(&self) -> String {
         let all: Vec<_> = self.sentinels.iter().map(|one| format!("127.0.0.1:{}", one.port)).collect();
         format!("redis-sentinel://{}/main", all.join(","))
@@ -189,7 +207,7 @@ impl Watched {
 
 /// Waits until something is true.
 pub(super) fn until(what: &str, is: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_secs(180);
     while !is() {
         assert!(Instant::now() < end, "not in time: {what}");
         std::thread::sleep(Duration::from_millis(50));

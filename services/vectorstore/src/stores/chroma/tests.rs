@@ -12,7 +12,7 @@ fn settings(url: &str) -> Settings {
         token: Some("s3cret".to_owned()),
         tenant: "default_tenant".to_owned(),
         connections: 4,
-        timeout: Duration::from_secs(20),
+        timeout: Duration::from_secs(60),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::stores::conform;
 
 fn open(url: &str) -> Qdrant {
     let key = Some("s3cret".to_owned());
-    Qdrant::open(&Settings { url: url.to_owned(), key, connections: 2, timeout: Duration::from_secs(20) }).unwrap()
+    Qdrant::open(&Settings { url: url.to_owned(), key, connections: 2, timeout: Duration::from_secs(60) }).unwrap()
 }
 
 #[tokio::test]
