@@ -55,9 +55,13 @@ pub enum LogFormat {
     Json,
 }
 
+/// What is silent unless a filter names it: rmcp calls it an error when a client goes away before its answer, as all do at the end.
+const SILENT: &str = "rmcp::service=off";
+
 /// Writes log lines to standard error from now on.
 pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(filter).map_err(|_| TelemetryError::Filter(filter.to_owned()))?;
+    let filter =
+        EnvFilter::try_new(format!("{SILENT},{filter}")).map_err(|_| TelemetryError::Filter(filter.to_owned()))?;
     let colours = std::io::stderr().is_terminal();
     let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let done = match format {
