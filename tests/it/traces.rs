@@ -125,9 +125,9 @@ fn a_retry_lies_beside_the_attempt_that_failed() {
     let collector = Collector::start(Duration::ZERO);
     let mesh = traced(&collector);
     let mut instances = [mesh.echo(), mesh.echo(), mesh.echo()];
-    // In turn, so that the dead one's comes within three calls.
+    // In turn, and each with its whole share from the start, so that the dead one's comes within three calls.
     let config = mesh.path("gateway.toml");
-    write(&config, "[[service]]\nname = \"echo\"\npolicy = \"round_robin\"\n");
+    write(&config, "[balance]\nslow_start_seconds = 0\n[[service]]\nname = \"echo\"\npolicy = \"round_robin\"\n");
     let gateway = mesh.gateway_with(&["--config", config.to_str().unwrap()]);
     gateway.await_healthy(3);
     // The registry is held up, and does not learn before the calls that one is dead.
