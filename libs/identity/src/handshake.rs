@@ -93,7 +93,7 @@ impl Acceptor {
     fn config(&self, unexpected: &Unexpected) -> Result<Arc<ServerConfig>, IdentityError> {
         let material = self.source.current();
         let allow = Allow::of(&self.allow, &material.spiffe_id);
-        let verifier = SpiffeVerifier::new(&material.roots, provider(), allow, unexpected)?;
+        let verifier = SpiffeVerifier::new(&material.roots, allow, unexpected)?;
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])
             .map_err(|error| IdentityError::Handshake(error.to_string()))?
@@ -145,7 +145,7 @@ impl Connector {
     fn config(&self, expected: &str, unexpected: &Unexpected) -> Result<Arc<ClientConfig>, IdentityError> {
         let material = self.source.current();
         let allow = Allow::of(&Peers::Only(vec![expected.to_owned()]), &material.spiffe_id);
-        let verifier = SpiffeVerifier::new(&material.roots, provider(), allow, unexpected)?;
+        let verifier = SpiffeVerifier::new(&material.roots, allow, unexpected)?;
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])
             .map_err(|error| IdentityError::Handshake(error.to_string()))?

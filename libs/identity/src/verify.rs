@@ -6,9 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, verify_tls13_signature},
+    DistinguishedName, Error, RootCertStore,
+    client::danger::{ServerCertVerified, ServerCertVerifier},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::{
         ParsedCertificate, WebPkiClientVerifier,
@@ -16,7 +15,37 @@ use rustls::{
     },
 };
 
-use crate::{IdentityError, Peers, trust_domain};
+use crate::{IdentityError, Peers, handshake::provider, trust_domain};
+
+/// The part of a verifier, of servers or of clients, that checks the signature of a handshake: by the process's own provider, in TLS 1.3
+/// alone.
+macro_rules! only_tls13 {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _message: &[u8],
+            _certificate: &rustls::pki_types::CertificateDer<'_>,
+            _signature: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            Err(rustls::Error::General("only TLS 1.3 is spoken here".into()))
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &rustls::pki_types::CertificateDer<'_>,
+            signature: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            let known = &$crate::handshake::provider().signature_verification_algorithms;
+            rustls::crypto::verify_tls13_signature(message, certificate, signature, known)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+            $crate::handshake::provider().signature_verification_algorithms.supported_schemes()
+        }
+    };
+}
+pub(crate) use only_tls13;
 
 /// The SPIFFE URI of a certificate: its only URI SAN.
 pub(crate) fn spiffe_id(certificate: &CertificateDer<'_>) -> Option<String> {
@@ -39,7 +68,6 @@ pub(crate) type Unexpected = Arc<Mutex<Option<String>>>;
 #[derive(Debug)]
 pub(crate) struct SpiffeVerifier {
     roots: Arc<RootCertStore>,
-    provider: Arc<CryptoProvider>,
     /// Checks a client's chain and that its certificate is meant for clients.
     clients: Arc<dyn ClientCertVerifier>,
     allow: Allow,
@@ -74,13 +102,12 @@ impl Allow {
 impl SpiffeVerifier {
     pub(crate) fn new(
         roots: &Arc<RootCertStore>,
-        provider: Arc<CryptoProvider>,
         allow: Allow,
         unexpected: &Unexpected,
     ) -> Result<Self, IdentityError> {
-        let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider)).build();
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider()).build();
         let clients = clients.map_err(|error| IdentityError::Handshake(error.to_string()))?;
-        Ok(Self { roots: Arc::clone(roots), provider, clients, allow, unexpected: Arc::clone(unexpected) })
+        Ok(Self { roots: Arc::clone(roots), clients, allow, unexpected: Arc::clone(unexpected) })
     }
 
     /// The name must be one that is let through.
@@ -108,32 +135,12 @@ impl ServerCertVerifier for SpiffeVerifier {
             &self.roots,
             intermediates,
             now,
-            self.provider.signature_verification_algorithms.all,
+            provider().signature_verification_algorithms.all,
         )?;
         self.check_name(certificate).map(|()| ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("only TLS 1.3 is spoken here".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    only_tls13!();
 }
 
 impl ClientCertVerifier for SpiffeVerifier {
@@ -151,25 +158,5 @@ impl ClientCertVerifier for SpiffeVerifier {
         self.check_name(certificate).map(|()| verified)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("only TLS 1.3 is spoken here".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    only_tls13!();
 }
