@@ -290,11 +290,11 @@ pub(crate) fn stateless_body(method: &str, params: &Value) -> String {
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string()
 }
 
-/// Waits until `condition` holds: for long, because the machine may be slow.
+/// Waits until `condition` holds: for long, because the machine may be slow, and so is what waits ever longer itself.
 pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(60), "this did not happen: {what}");
+        assert!(began.elapsed() < Duration::from_secs(180), "this did not happen: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -11,11 +11,13 @@ use weft_testkit::free_port;
 use super::{Gateway, Load, PATIENCE, Process, call, pass};
 use crate::harness::{command, eventually, finish, variable};
 
+/// May do all. It is in the servers' configuration: one that the cluster makes is told once, and an answer can be lost.
+const TOKEN: &str = "6f0d9c52-3b1e-4c57-9a7d-2f64be1c8a03";
+
 struct Cluster {
     folder: tempfile::TempDir,
     /// Each with its ports for HTTPS and for Raft.
     servers: Vec<(Process, u16, u16)>,
-    token: String,
 }
 
 impl Cluster {
@@ -28,23 +30,23 @@ impl Cluster {
             String::from_utf8(done.stdout).unwrap().trim().to_owned()
         };
         let gossip = consul(&["keygen"]);
+        let management = management_token(&consul(&["version"]));
         consul(&["tls", "ca", "create"]);
         for _ in 0..3 {
             consul(&["tls", "cert", "create", "-server", "-dc", "dc1", "-additional-ipaddress=127.0.0.1"]);
         }
         consul(&["tls", "cert", "create", "-cli", "-dc", "dc1"]);
         let ports: Vec<[u16; 4]> = (0..3).map(|_| [free_port(), free_port(), free_port(), free_port()]).collect();
-        let servers =
-            (0..3).map(|number| (start(at, &gossip, &ports, number), ports[number][0], ports[number][3])).collect();
-        let mut cluster = Self { folder, servers, token: String::new() };
+        let servers = (0..3)
+            .map(|number| (start(at, &gossip, &ports, management, number), ports[number][0], ports[number][3]))
+            .collect();
+        let cluster = Self { folder, servers };
         eventually("the cluster has a leader", || cluster.leader().is_some());
-        eventually("the first token is made", || {
-            let made = cluster.api(0, "PUT", "/v1/acl/bootstrap", &json!(null));
-            made["SecretID"].as_str().map(|token| std::fs::write(cluster.path("token"), token).unwrap()).is_some()
-        });
-        cluster.token = std::fs::read_to_string(cluster.path("token")).unwrap();
+        // Servers ask each other ever more seldom, half a minute at last, whether all of them know tokens of this kind.
         for number in 0..3 {
-            cluster.api(number, "PUT", "/v1/agent/token/agent", &json!({ "Token": cluster.token }));
+            eventually("the server knows the token", || {
+                cluster.api(number, "GET", "/v1/acl/token/self", &Value::Null)["SecretID"] == TOKEN
+            });
         }
         cluster
     }
@@ -56,10 +58,8 @@ impl Cluster {
     /// The client is `curl`: it can show a certificate.
     fn api(&self, server: usize, method: &str, path: &str, body: &Value) -> Value {
         let url = format!("https://127.0.0.1:{}{path}", self.servers[server].1);
-        // For long: the first token is made once, and an answer that is not waited for is lost.
         let mut curl = Command::new("curl");
-        curl.args(["-s", "--max-time", "30", "-X", method, "-H", &format!("X-Consul-Token: {}", self.token)])
-            .arg("--cacert");
+        curl.args(["-s", "--max-time", "30", "-X", method, "-H", &format!("X-Consul-Token: {TOKEN}")]).arg("--cacert");
         curl.arg(self.path("consul-agent-ca.pem")).arg("--cert").arg(self.path("dc1-cli-consul-0.pem")).arg("--key");
         curl.arg(self.path("dc1-cli-consul-0-key.pem")).args(["-d", &body.to_string(), &url]);
         serde_json::from_slice(&curl.output().unwrap().stdout).unwrap_or(Value::Null)
@@ -113,8 +113,27 @@ impl Cluster {
     }
 }
 
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for number in 0..3 {
+            let log = std::fs::read_to_string(self.path(&format!("server-{number}.log"))).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            println!("server {number} said last:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+        }
+    }
+}
+
+/// What the token that may do all is called in the configuration: another name since 1.11.
+fn management_token(version: &str) -> &'static str {
+    let number = version.split_once("v1.").and_then(|(_, rest)| rest.split('.').next()?.parse::<u32>().ok());
+    if number.is_some_and(|number| number < 11) { "master" } else { "initial_management" }
+}
+
 /// One server of the cluster; `ports` are of all: HTTPS, gossip, gossip between datacenters, Raft.
-fn start(at: &Path, gossip: &str, ports: &[[u16; 4]], number: usize) -> Process {
+fn start(at: &Path, gossip: &str, ports: &[[u16; 4]], management: &str, number: usize) -> Process {
     let file = |name: String| at.join(name).display().to_string();
     let [https, lan, wan, server] = ports[number];
     let peers: Vec<String> = ports.iter().map(|ports| format!("127.0.0.1:{}", ports[1])).collect();
@@ -126,8 +145,8 @@ fn start(at: &Path, gossip: &str, ports: &[[u16; 4]], number: usize) -> Process 
         "ca_file": file("consul-agent-ca.pem".into()), "cert_file": file(format!("dc1-server-consul-{number}.pem")),
         "key_file": file(format!("dc1-server-consul-{number}-key.pem")),
         "verify_incoming_rpc": true, "verify_incoming_https": true, "verify_outgoing": true, "verify_server_hostname": true,
-        "performance": { "raft_multiplier": 1 },
-        "acl": { "enabled": true, "default_policy": "deny", "enable_token_persistence": true },
+        "performance": { "raft_multiplier": 2 },
+        "acl": { "enabled": true, "default_policy": "deny", "tokens": { management: TOKEN, "agent": TOKEN } },
     });
     let path = at.join(format!("server-{number}.json"));
     std::fs::write(&path, config.to_string()).unwrap();
@@ -145,10 +164,9 @@ fn a_cluster_with_tls_and_tokens_loses_its_leader_and_no_call_fails() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("token"), "{said}");
     // Each process at another agent.
-    let servers: Vec<Process> = (0..2)
-        .map(|number| Process::start(&mut cluster.serve(&cluster.registry(number, &cluster.token), number)))
-        .collect();
-    let gateway = cluster.gateway(&cluster.registry(2, &cluster.token));
+    let servers: Vec<Process> =
+        (0..2).map(|number| Process::start(&mut cluster.serve(&cluster.registry(number, TOKEN), number))).collect();
+    let gateway = cluster.gateway(&cluster.registry(2, TOKEN));
     gateway.await_healthy(2);
     let load = Load::start(&[gateway.port]);
     eventually("the cluster tells who leads", || cluster.leader().is_some());
