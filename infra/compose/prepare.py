@@ -86,10 +86,10 @@ def main():
     write("qdrant.yaml", f"service:\n  api_key: {word('qdrant-key')}\n")
     write("neo4j-auth", f"neo4j/{word('neo4j-password')}")
     word("grafana-password")
-    token = write("tokens", f'"Bearer {secrets.token_urlsafe(32)}" 1;\n').decode().split('"')[1]
     environment(profile, uid, gid)
     print("docker compose up --build --wait")
-    print(f'claude mcp add --transport http weft http://127.0.0.1:8080/mcp --header "Authorization: {token}"')
+    print("docker compose exec gateway-1 weft keys create --name me --role writer")
+    print('claude mcp add --transport http weft http://127.0.0.1:8080/mcp --header "Authorization: Bearer KEY"')
 
 
 if __name__ == "__main__":

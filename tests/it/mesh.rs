@@ -20,6 +20,7 @@ use crate::{
 
 mod adapted;
 mod cluster;
+mod composed;
 mod connect;
 mod faults;
 mod identity;

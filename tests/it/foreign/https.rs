@@ -46,7 +46,7 @@ fn face(folder: &Path, upstream: u16) -> (Server, u16) {
     let port = free_port();
     let here = folder.display();
     let config = format!(
-        "daemon off; pid {here}/nginx.pid; error_log stderr; events {{}} http {{ access_log off; \
+        "daemon off; master_process off; pid {here}/nginx.pid; error_log stderr; events {{}} http {{ access_log off; \
          client_body_temp_path {here}/a; proxy_temp_path {here}/b; fastcgi_temp_path {here}/c; uwsgi_temp_path {here}/d; scgi_temp_path {here}/e; \
          server {{ listen 127.0.0.1:{port} ssl; server_name localhost; ssl_certificate {here}/server.pem; ssl_certificate_key {here}/server.key; \
          location = /ready {{ return 200 ready; }} location / {{ if ($http_x_token != \"let me in\") {{ return 403; }} proxy_pass http://127.0.0.1:{upstream}; proxy_http_version 1.1; proxy_buffering off; proxy_set_header Host localhost; }} }} }}"
