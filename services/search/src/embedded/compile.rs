@@ -3,10 +3,10 @@
 use std::ops::Bound;
 
 use tantivy::{
-    DateTime, Term,
+    Term,
     query::{
-        AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, ExistsQuery,
-        FuzzyTermQuery, Occur as Theirs, PhraseQuery, Query, RangeQuery, TermQuery,
+        AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, FuzzyTermQuery,
+        Occur as Theirs, PhraseQuery, Query, RangeQuery, TermQuery,
     },
     schema::{self, IndexRecordOption},
     tokenizer::TextAnalyzer,
@@ -16,15 +16,19 @@ use weft_kit::ToolError;
 use super::{
     analysis::{self, Word},
     careful::careful,
-    near::{self, Near},
+    near::Near,
     volume::Volume,
 };
 use crate::{
-    filter::{Exact, Filter, Side, Test},
+    filter::{Filter, Test},
     geo::Area,
     model::{Field, Kind, Question, Schema},
     query::{Atom, Node, Occur, What},
 };
+
+mod exact;
+
+use exact::{any, beginning, beside, exists, not};
 
 /// What the other fields add to the best one.
 const TIE: f32 = 0.1;
@@ -32,7 +36,16 @@ type Made = Result<Box<dyn Query>, ToolError>;
 
 /// The query of a question.
 pub(crate) fn question(volume: &Volume, question: &Question) -> Made {
-    let compiler = Compiler { volume, schema: &question.schema };
+    made(&Compiler { volume, schema: &question.schema, explains: false }, question)
+}
+
+/// The same, to be explained for one document: every part looks first whether it matches that one, since tantivy's own explanation of
+/// a group seeks each part from its first match, which may lie behind.
+pub(crate) fn explained(volume: &Volume, question: &Question) -> Made {
+    made(&Compiler { volume, schema: &question.schema, explains: true }, question).map(careful)
+}
+
+fn made(compiler: &Compiler<'_>, question: &Question) -> Made {
     let asked: Box<dyn Query> = match &question.query {
         Some(node) => compiler.node(node)?,
         None => Box::new(AllQuery),
@@ -52,9 +65,15 @@ pub(crate) fn question(volume: &Volume, question: &Question) -> Made {
 struct Compiler<'v> {
     volume: &'v Volume,
     schema: &'v Schema,
+    explains: bool,
 }
 
 impl Compiler<'_> {
+    /// One of several that a group is made of.
+    fn part(&self, query: Box<dyn Query>) -> Box<dyn Query> {
+        if self.explains { careful(query) } else { query }
+    }
+
     fn node(&self, node: &Node) -> Made {
         match node {
             Node::Atom(atom) => self.atom(atom),
@@ -68,7 +87,7 @@ impl Compiler<'_> {
                     };
                     let query = self.node(part)?;
                     let nests = matches!(part, Node::All(_)) || how == Theirs::MustNot;
-                    made.push((how, if nests { careful(query) } else { query }));
+                    made.push((how, if nests { careful(query) } else { self.part(query) }));
                 }
                 if parts.iter().all(|(how, _)| *how == Occur::Not) {
                     made.push((Theirs::Must, Box::new(AllQuery)));
@@ -91,7 +110,10 @@ impl Compiler<'_> {
         let query: Box<dyn Query> = match fields.len() {
             0 => Box::new(EmptyQuery),
             1 => fields.remove(0),
-            _ => Box::new(DisjunctionMaxQuery::with_tie_breaker(fields, TIE)),
+            _ => {
+                let fields = fields.into_iter().map(|query| self.part(query)).collect();
+                Box::new(DisjunctionMaxQuery::with_tie_breaker(fields, TIE))
+            }
         };
         Ok(boosted(query, atom.boost))
     }
@@ -120,7 +142,7 @@ impl Compiler<'_> {
                 let typed = analysis::cut(&mut analysis::plain(), text);
                 let start = typed.last().map_or("", |word| word.text.as_str());
                 let begin = FuzzyTermQuery::new_prefix(Term::from_field_text(place, start), 0, true);
-                Box::new(BooleanQuery::union(vec![Box::new(begin), stem]))
+                Box::new(BooleanQuery::union(vec![self.part(Box::new(begin)), self.part(stem)]))
             }
         })
     }
@@ -222,64 +244,6 @@ fn exact_word(field: &Field, place: schema::Field, what: &What) -> Made {
     let exact = crate::filter::exact(field, &value)
         .map_err(|_| ToolError::invalid(format!("{text:?} is no value of {:?}", field.name)))?;
     Ok(any(place, &[exact]))
-}
-
-fn term(place: schema::Field, value: &Exact) -> Term {
-    match value {
-        Exact::Text(text) => Term::from_field_text(place, text),
-        Exact::Integer(number) => Term::from_field_i64(place, *number),
-        Exact::Number(number) => Term::from_field_f64(place, *number),
-        Exact::Boolean(truth) => Term::from_field_bool(place, *truth),
-        Exact::Date(nanos) => Term::from_field_date(place, DateTime::from_timestamp_nanos(*nanos)),
-        // Points and vectors are not compared as values: no filter makes one of them.
-        Exact::Vector(vector) => Term::from_field_bytes(place, &crate::vectors::bytes(vector)),
-        Exact::Point(point) => Term::from_field_i64(place, point.steps().0),
-    }
-}
-
-fn any(place: schema::Field, values: &[Exact]) -> Box<dyn Query> {
-    let one = |value: &Exact| -> Box<dyn Query> {
-        let term = term(place, value);
-        match value {
-            // The index of dates is cut to seconds, their column is not.
-            Exact::Date(_) => Box::new(RangeQuery::new(Bound::Included(term.clone()), Bound::Included(term))),
-            _ => Box::new(TermQuery::new(term, IndexRecordOption::Basic)),
-        }
-    };
-    Box::new(BooleanQuery::union(values.iter().map(one).collect()))
-}
-
-fn beside(place: schema::Field, side: Side, value: &Exact) -> Box<dyn Query> {
-    let term = term(place, value);
-    let (lower, upper) = match side {
-        Side::Above => (Bound::Excluded(term), Bound::Unbounded),
-        Side::From => (Bound::Included(term), Bound::Unbounded),
-        Side::Below => (Bound::Unbounded, Bound::Excluded(term)),
-        Side::UpTo => (Bound::Unbounded, Bound::Included(term)),
-    };
-    Box::new(RangeQuery::new(lower, upper))
-}
-
-/// Keywords that begin so: those from it to the last one that could.
-fn beginning(place: schema::Field, start: &str) -> Box<dyn Query> {
-    let term = |text: &str| Term::from_field_text(place, text);
-    let last = format!("{start}{}", char::MAX);
-    Box::new(RangeQuery::new(Bound::Included(term(start)), Bound::Included(term(&last))))
-}
-
-fn exists(field: &Field, place: schema::Field) -> Box<dyn Query> {
-    if field.kind.is_prose() {
-        // Prose has no column: any word will do.
-        return Box::new(FuzzyTermQuery::new_prefix(Term::from_field_text(place, ""), 0, true));
-    }
-    let column = if field.kind == Kind::Point { near::columns(&field.name).0 } else { field.name.clone() };
-    Box::new(ExistsQuery::new(column, false))
-}
-
-fn not(query: Box<dyn Query>) -> Box<dyn Query> {
-    let parts: Vec<(Theirs, Box<dyn Query>)> =
-        vec![(Theirs::Must, Box::new(AllQuery)), (Theirs::MustNot, careful(query))];
-    careful(Box::new(BooleanQuery::new(parts)))
 }
 
 fn boosted(query: Box<dyn Query>, boost: f32) -> Box<dyn Query> {

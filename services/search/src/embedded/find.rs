@@ -185,7 +185,7 @@ fn mark(snippet: &Snippet) -> String {
 }
 
 pub(crate) fn explain(volume: &Volume, question: &Question, id: &str) -> Result<Option<Explained>, ToolError> {
-    let query = compile::question(volume, question)?;
+    let query = compile::explained(volume, question)?;
     let Some(address) = volume.addresses(&[id.to_owned()])?.into_iter().next() else {
         return Err(ToolError::not_found(format!("there is no document {id:?}")));
     };

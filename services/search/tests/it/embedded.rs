@@ -164,8 +164,38 @@ async fn a_score_is_explained() {
     let found = desk.done("search", json!({"indices": ["books"], "query": "sea"})).await;
     let (score, explained) = (found["hits"][0]["score"].as_f64().unwrap(), told["score"].as_f64().unwrap());
     assert!((score - explained).abs() < 1e-4, "{score} {told}");
-    let told = desk.done("explain", json!({"index": "books", "id": "cars", "query": "sea"})).await;
-    assert_eq!(told["matches"], false);
+}
+
+#[tokio::test]
+async fn what_is_explained_as_a_match_is_what_is_found_for_every_document() {
+    let desk = Desk::books().await;
+    let all = ["sea", "cars", "code", "cook", "none", "wind"];
+    for query in [
+        "sea",
+        "wind weather",
+        "+wind -weather",
+        "\"old sea\"",
+        "\"ships sea\"~4",
+        "program*",
+        "saeling~2",
+        "title:wind",
+        "(sea OR wind) AND (ship OR weather)",
+        "-ships",
+        "retry-count parse",
+        "nothing-of this",
+        "\u{e9}",
+        "sea~2 OR \"old",
+        "NOT NOT wind OR",
+    ] {
+        let hits = desk.done("search", json!({"indices": ["books"], "query": query})).await["hits"].clone();
+        for id in all {
+            let told = desk.done("explain", json!({"index": "books", "id": id, "query": query})).await;
+            let hit = hits.as_array().unwrap().iter().find(|hit| hit["id"] == id);
+            assert_eq!(told["matches"], json!(hit.is_some()), "{query} {id}: {told}");
+            let scores = hit.map(|hit| hit["score"].as_f64().unwrap()).zip(told["score"].as_f64());
+            assert!(scores.is_none_or(|(found, told)| (found - told).abs() < 1e-4), "{query} {id}: {scores:?}");
+        }
+    }
 }
 
 #[tokio::test]
