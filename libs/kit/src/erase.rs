@@ -105,9 +105,54 @@ fn to_json<T: Serialize>(value: &T) -> Result<Value, ToolError> {
     serde_json::to_value(value).map_err(|error| ToolError::internal(&error))
 }
 
-/// The typed arguments. `plan_id` is the kit's, not the tool's: it was taken out before.
+/// The typed arguments, or which of them is wrong. `plan_id` is the kit's, not the tool's: it was taken out before.
 fn arguments<A: DeserializeOwned>(call: &Call) -> Result<A, ToolError> {
-    A::deserialize(call.arguments()).map_err(|error| {
-        ToolError::invalid(error.to_string()).hint("compare the arguments with the tool's input schema")
+    typed(call.arguments())
+}
+
+fn typed<A: DeserializeOwned>(arguments: &Value) -> Result<A, ToolError> {
+    serde_path_to_error::deserialize(arguments).map_err(|error| {
+        let (place, why) = (error.path().to_string(), error.inner().to_string());
+        // An unknown argument is named by the reason itself.
+        let told = if place == "." || why.starts_with("unknown field") { why } else { format!("`{place}`: {why}") };
+        ToolError::invalid(told).hint("compare the arguments with the tool's input schema")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::{Value, json};
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Edits {
+        #[expect(dead_code, reason = "read from arguments alone")]
+        edits: Vec<Edit>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Edit {
+        #[expect(dead_code, reason = "read from arguments alone")]
+        old: String,
+    }
+
+    #[test]
+    fn the_argument_that_is_wrong_is_named_with_its_place() {
+        let told = |json: &Value| super::typed::<Edits>(json).unwrap_err().message().to_owned();
+        for (json, expected) in [
+            (json!({}), "missing field `edits`"),
+            (json!({"edit": []}), "unknown field `edit`, expected `edits`"),
+            (json!({"edits": "a"}), "`edits`: invalid type: string \"a\", expected a sequence"),
+            (
+                json!({"edits": [{"old": "a"}, {"old": 1}]}),
+                "`edits[1].old`: invalid type: integer `1`, expected a string",
+            ),
+            (json!({"edits": [{"old": "a"}, {}]}), "`edits[1]`: missing field `old`"),
+            (json!({"edits": [{"old": "a", "new": 1}]}), "unknown field `new`, expected `old`"),
+        ] {
+            assert_eq!(told(&json), expected);
+        }
+    }
 }
