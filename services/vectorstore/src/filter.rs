@@ -61,7 +61,9 @@ impl Parser {
             "not" => Ok(Filter::Not(Box::new(self.filter(value, depth + 1)?))),
             "ids" => {
                 let ids = values(value)?.iter().map(|id| id.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>();
-                Ok(Filter::Ids(ids.ok_or_else(|| wrong("`ids` takes a list of strings"))?))
+                let ids = ids.ok_or_else(|| wrong("`ids` takes a list of strings"))?;
+                check::ids(&ids, VALUES)?;
+                Ok(Filter::Ids(ids))
             }
             _ => Err(wrong("a condition has one of `all`, `any`, `not`, `ids` and `field`, and nothing unknown")),
         }
@@ -184,6 +186,9 @@ mod tests {
             json!({"field": "", "eq": 1}),
             json!({"field": "a", "words": " - "}),
             json!({"field": "a", "is_null": 1}),
+            json!({"ids": [1]}),
+            json!({"ids": [""]}),
+            json!({"not": {"ids": ["a", "x".repeat(4_096)]}}),
         ] {
             assert_eq!(code(json.clone()), "invalid_arguments", "{json}");
         }
