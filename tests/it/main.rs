@@ -19,6 +19,7 @@ mod guides;
 mod harness;
 mod http;
 mod life;
+mod madeup;
 mod manifests;
 mod memory;
 mod mesh;
