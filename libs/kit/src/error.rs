@@ -104,7 +104,8 @@ impl ToolError {
 
     /// One compact line for clients that show only text.
     pub(crate) fn line(&self) -> String {
-        let hint = self.hint.as_deref().map(|hint| format!(" Hint: {hint}.")).unwrap_or_default();
+        let hint =
+            self.hint.as_deref().map(|hint| format!(" Hint: {}.", hint.trim_end_matches('.'))).unwrap_or_default();
         let again = if self.retryable { " Retryable." } else { "" };
         format!("{}: {}.{hint}{again}", self.code, self.message.trim_end_matches('.'))
     }

@@ -211,7 +211,7 @@ impl Sql for Sqlite {
 
     fn top<'a>(&'a self, _: &'a Call, _: TopBy, _: usize) -> Answer<'a, Vec<Value>> {
         Box::pin(async {
-            Err(ToolError::unavailable("SQLite keeps no statistics of statements")
+            Err(ToolError::new("unsupported", "SQLite keeps no statistics of statements")
                 .hint("explain shows how one would be run"))
         })
     }

@@ -153,10 +153,10 @@ async fn plans_health_and_profiles_come_from_the_server() {
     let tried = desk
         .call("explain", json!({"sql": "SELECT 1 FROM orders", "indexes": ["CREATE INDEX ON orders (total)"]}))
         .await;
-    refused(&tried, &["unavailable"]);
+    refused(&tried, &["unsupported"]);
     let health = ok(desk.call("check_health", json!({})).await);
     assert!(health.data().as_array().unwrap().iter().all(|one| one["status"] != "unknown"), "{}", health.data());
-    refused(&desk.call("top_queries", json!({})).await, &["unavailable"]);
+    refused(&desk.call("top_queries", json!({})).await, &["unsupported"]);
     let profile = ok(desk.call("profile_table", json!({"table": "customers"})).await);
     assert_eq!(profile.data()["columns"][3]["nulls"], 1);
 }

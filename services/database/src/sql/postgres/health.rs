@@ -172,7 +172,8 @@ async fn statements(session: &mut Session<'_>, by: TopBy, take: usize) -> Result
         .json("SELECT to_jsonb(extname)::text FROM pg_catalog.pg_extension WHERE extname = 'pg_stat_statements'", &[])
         .await?;
     if installed.is_empty() {
-        return Err(ToolError::unavailable(
+        return Err(ToolError::new(
+            "unsupported",
             "slow statements are known only with the extension pg_stat_statements, which this database has not",
         )
         .hint("check_health shows what is known without it"));

@@ -74,7 +74,8 @@ async fn hypothetical(session: &mut Session<'_>, indexes: &[String]) -> Result<(
         .await
         .map_err(|error| session.wrong(&error))?;
     let Some(schema) = schema else {
-        return Err(ToolError::unavailable(
+        return Err(ToolError::new(
+            "unsupported",
             "hypothetical indexes need the extension hypopg, which this database has not",
         )
         .hint("explain without indexes"));
