@@ -110,13 +110,38 @@ fn arguments<A: DeserializeOwned>(call: &Call) -> Result<A, ToolError> {
     typed(call.arguments())
 }
 
+/// How deep the place of an error is looked for: it takes more of the stack than reading does.
+const DEEP: usize = 64;
+
 fn typed<A: DeserializeOwned>(arguments: &Value) -> Result<A, ToolError> {
-    serde_path_to_error::deserialize(arguments).map_err(|error| {
-        let (place, why) = (error.path().to_string(), error.inner().to_string());
-        // An unknown argument is named by the reason itself.
-        let told = if place == "." || why.starts_with("unknown field") { why } else { format!("`{place}`: {why}") };
+    A::deserialize(arguments).map_err(|error| {
+        let why = error.to_string();
+        let told = match place::<A>(arguments) {
+            // An unknown argument is named by the reason itself.
+            Some(place) if !why.starts_with("unknown field") => format!("`{place}`: {why}"),
+            _ => why,
+        };
         ToolError::invalid(told).hint("compare the arguments with the tool's input schema")
     })
+}
+
+/// Where the arguments do not fit, if it is below the top.
+fn place<A: DeserializeOwned>(arguments: &Value) -> Option<String> {
+    if is_deeper(arguments, DEEP) {
+        return None;
+    }
+    let error = serde_path_to_error::deserialize::<_, A>(arguments).err()?;
+    let place = error.path().to_string();
+    (place != ".").then_some(place)
+}
+
+fn is_deeper(value: &Value, than: usize) -> bool {
+    let deeper = |value: &Value| than == 0 || is_deeper(value, than - 1);
+    match value {
+        Value::Array(items) => items.iter().any(deeper),
+        Value::Object(fields) => fields.values().any(deeper),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -154,5 +179,15 @@ mod tests {
         ] {
             assert_eq!(told(&json), expected);
         }
+    }
+
+    #[test]
+    fn arguments_of_any_depth_are_refused_without_their_place() {
+        let mut deep = json!(1);
+        for _ in 0..1_000 {
+            deep = json!([deep]);
+        }
+        let error = super::typed::<Edits>(&json!({ "edits": [{ "old": deep }] })).unwrap_err();
+        assert!(error.message().starts_with("invalid type: sequence"), "{}", error.message());
     }
 }
