@@ -62,6 +62,7 @@ def environment(profile, uid, gid):
         "WEFT_USER": f"{uid}:{gid}",
         "COMPOSE_PROFILES": "" if profile == "small" else profile,
         "WEFT_STORES": "backends" if profile in ("backends", "full") else "embedded",
+        "WEFT_GATEWAYS": "two" if profile == "full" else "one",
         "WEFT_CPUS": min(os.cpu_count() or 1, 4),
     }
     lines = path.read_text().splitlines() if path.exists() else []

@@ -38,8 +38,10 @@ const TEXTS: [&str; 24] = [
 ];
 
 /// What is there, so that calls get further than to a name that is unknown.
-fn there(argument: &str) -> Option<Value> {
-    Some(match argument {
+fn there(argument: &str) -> Vec<Value> {
+    let nowhere = json!({ "ids": ["a", ""] });
+    let some = json!({ "any": [{ "ids": ["a"] }, { "not": { "field": "n", "gte": 1 } }] });
+    let one = match argument {
         "collection" | "index" => json!("docs"),
         "indices" => json!(["docs"]),
         "connection" => json!("main"),
@@ -48,12 +50,13 @@ fn there(argument: &str) -> Option<Value> {
         "paths" => json!(["hello.txt"]),
         "sql" => json!("select * from t"),
         "id" => json!("b"),
-        "ids" => json!(["a", ""]),
+        "ids" => return vec![json!(["a", "b"]), json!(["a", ""])],
         "vector" => json!([0.1, 0.2, 0.3]),
         "field" => json!("n"),
-        "filter" => json!({ "any": [{ "ids": ["a", ""] }, { "not": { "field": "n", "gte": 1 } }] }),
-        _ => return None,
-    })
+        "filter" => return vec![some, nowhere],
+        _ => return Vec::new(),
+    };
+    vec![one]
 }
 
 struct Maker {
@@ -106,7 +109,8 @@ impl Maker {
         for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
             let odds = if depth > 3 { 0.1 } else { 0.3 };
             if required.iter().any(|needed| needed == name) || self.dice.f64() < odds {
-                let known = there(name).filter(|_| self.dice.f64() < 0.8);
+                let known = there(name);
+                let known = (!known.is_empty() && self.dice.f64() < 0.8).then(|| self.one(&known));
                 let value = known.unwrap_or_else(|| self.value(schema, root, depth + 1));
                 made.insert(name.clone(), value);
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Mesh;
 use crate::{
@@ -17,15 +17,21 @@ fn keys(mesh: &Mesh, words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-fn list(port: u16, key: &str) -> Answer {
+/// A request of the stateless era with a key.
+pub(super) fn ask(port: u16, key: &str, method: &str, params: &Value) -> Answer {
     let bearer = format!("Bearer {key}");
-    let headers = [
+    let mut headers = vec![
         ("content-type", "application/json"),
         ("mcp-protocol-version", "2026-07-28"),
-        ("mcp-method", "tools/list"),
+        ("mcp-method", method),
         ("authorization", &*bearer),
     ];
-    request(port, "POST", "/mcp", &headers, stateless_body("tools/list", &json!({})).as_bytes())
+    headers.extend(params["name"].as_str().map(|name| ("mcp-name", name)));
+    request(port, "POST", "/mcp", &headers, stateless_body(method, params).as_bytes())
+}
+
+fn list(port: u16, key: &str) -> Answer {
+    ask(port, key, "tools/list", &json!({}))
 }
 
 #[test]
